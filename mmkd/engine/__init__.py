@@ -1,0 +1,1 @@
+"""Around the Runner: configs, checks before training, hooks."""

@@ -1,0 +1,46 @@
+"""Reading configs, with errors that say what to do."""
+
+from typing import Optional
+
+from mmengine.config import Config
+
+from mmkd.errors import ConfigError
+
+
+def load_config(path: str, options: Optional[dict] = None) -> Config:
+    """Read a config file, or one of an installed package.
+
+    Args:
+        path (str): A path, or ``package::path`` such as
+            ``mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py``.
+        options (dict, optional): Values to overwrite, from ``--cfg-options``.
+
+    Returns:
+        Config: The merged config.
+
+    Raises:
+        ConfigError: The file, one of its bases or a package is missing, or the text
+            is no valid config.
+    """
+    try:
+        if '::' in path:
+            cfg = Config.fromstring(f'_base_ = {path!r}', '.py')
+        else:
+            cfg = Config.fromfile(path)
+        if options:
+            cfg.merge_from_dict(options)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f'config {path}: {error}; a base of another package (package::path) needs '
+            'that package: pip install it.'
+        ) from error
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f'config {path} cannot be read: {error}; give a path from here or '
+            'package::path, as in mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py.'
+        ) from error
+    except (SyntaxError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f'config {path} is not valid: {type(error).__name__}: {error}.'
+        ) from error
+    return cfg

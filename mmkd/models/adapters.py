@@ -1,0 +1,71 @@
+"""Adapters: from the student's channels to the teacher's."""
+
+from typing import Optional, Union
+
+from torch import nn
+
+from mmkd.errors import ConfigError
+from mmkd.registry import MODELS
+
+
+@MODELS.register_module()
+class ConvAdapter(nn.Conv2d):
+    """1x1 convolution of feature maps ``(N, C, H, W)``."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+
+@MODELS.register_module()
+class LinearAdapter(nn.Linear):
+    """Linear map of the last dimension, ``(N, C)`` or ``(N, L, C)``."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+
+
+def build_adapter(
+    student: tuple, teacher: tuple, where: str, spec: Union[str, dict, None] = 'auto'
+) -> Optional[nn.Module]:
+    """Make what maps a student's tensor to the teacher's shape.
+
+    Args:
+        student (tuple): Shape of the student's tensor, from a dry run.
+        teacher (tuple): Shape of the teacher's.
+        where (str): Names both modules, for the message.
+        spec (str | dict, optional): ``'auto'`` infers a 1x1 convolution or a linear
+            map where channels differ; None allows no adapter; a dict is a registered
+            type, built with ``in_channels`` and ``out_channels``.
+
+    Returns:
+        nn.Module | None: None where the shapes agree and nothing was asked for.
+
+    Raises:
+        ConfigError: The shapes cannot be brought together so.
+    """
+    axis = 1 if len(student) == 4 else -1
+    channels = dict(in_channels=student[axis], out_channels=teacher[axis])
+    if isinstance(spec, dict):
+        return MODELS.build(dict(channels, **spec))
+    if spec not in ('auto', None):
+        raise ConfigError(f"adapter must be 'auto', None or a dict, got {spec!r}.")
+    got = f'{where}: shapes {tuple(student)} and {tuple(teacher)}'
+    if len(student) != len(teacher):
+        raise ConfigError(f'{got} differ in rank; choose two modules of one kind.')
+    if _without(student, axis) != _without(teacher, axis):
+        raise ConfigError(
+            f'{got} differ in size, not only in channels; choose modules of one '
+            'stride, or register an adapter that resizes and name it in '
+            'on=dict(..., adapter=dict(type=...)).'
+        )
+    if student[axis] == teacher[axis]:
+        return None
+    if spec is None:
+        raise ConfigError(f"{got} differ in channels; adapter='auto' makes a map.")
+    return (ConvAdapter if len(student) == 4 else LinearAdapter)(**channels)
+
+
+def _without(shape, axis):
+    sizes = list(shape)
+    del sizes[axis]
+    return sizes

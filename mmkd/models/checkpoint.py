@@ -1,0 +1,57 @@
+"""The Distiller's checkpoint is the student's, by construction."""
+
+from mmengine.logging import print_log
+from torch import nn
+
+from mmkd.errors import CheckpointError
+
+STUDENT, EXTRAS = 'student.', 'distill.'
+
+
+def keep_student_keys(distiller: nn.Module) -> None:
+    """Let a Distiller save and load under its student's own keys.
+
+    MMEngine walks modules itself to make a state dict, so hooks do the mapping:
+    ``student.`` is taken off when saving and put back when loading. What the losses
+    learn stays under ``distill.``. A checkpoint of the stock student loads as well.
+
+    Args:
+        distiller (nn.Module): A module with the children ``student`` and
+            ``distill``.
+    """
+    distiller._register_state_dict_hook(_save)
+    distiller._register_load_state_dict_pre_hook(_load, with_module=True)
+
+
+def _save(module, state, prefix, local_metadata):
+    old = prefix + STUDENT
+    for mapping in (state, getattr(state, '_metadata', {})):
+        for key in list(mapping):
+            # Popping and setting every key of ours keeps their order.
+            if key.startswith(prefix):
+                value = mapping.pop(key)
+                mapping[prefix + key[len(old) :] if key.startswith(old) else key] = value
+
+
+def _load(module, state, prefix, *args):
+    kept = prefix + EXTRAS
+    for mapping in (state, getattr(state, '_metadata', None) or {}):
+        for key in list(mapping):
+            if key.startswith(prefix) and not key.startswith(kept):
+                mapping[prefix + STUDENT + key[len(prefix) :]] = mapping.pop(key)
+    wanted = module.student.state_dict(prefix=prefix + STUDENT)
+    matched = sum(
+        key in state and state[key].shape == value.shape
+        for key, value in wanted.items()
+    )
+    if not matched and wanted:
+        raise CheckpointError(
+            f'none of the {len(state)} tensors in the checkpoint belongs to the '
+            f'student ({type(module.student).__name__}): it begins with '
+            f'{next(iter(state), "nothing")!r}, the student with '
+            f'{next(iter(wanted))!r}; give a checkpoint of this student.'
+        )
+    print_log(
+        f'{matched} of {len(wanted)} tensors of the student found in the checkpoint.',
+        logger='current',
+    )

@@ -1,0 +1,177 @@
+"""The Distiller: an ordinary MMEngine model that trains a student."""
+
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import Tensor, nn
+
+from mmkd.construct import construct
+from mmkd.errors import ConfigError
+from mmkd.registry import MODELS
+
+from .checkpoint import keep_student_keys
+from .dry_run import dry_run, isolated_rng
+from .guards import FiniteCheck, check_classes
+from .schedule import Progress
+from .teacher import Teacher
+from .teacher_pass import TeacherPass, student_taps
+from .term import Term
+
+
+@MODELS.register_module()
+class Distiller(BaseModel):
+    """Trains an unmodified student with what unmodified teachers know.
+
+    To the Runner it is the student: same losses, predictions, hooks and checkpoint
+    keys, plus one loss for each entry of ``losses``. What the losses bring along
+    (adapters, parameters) is saved under ``distill.`` for resuming. With
+    ``losses={}`` it trains the student bit for bit as without mmkd.
+
+    Args:
+        student (dict | nn.Module): An mmpretrain classifier or an mmdet detector.
+        losses (dict[str, dict]): By name, which has to contain ``loss``, the
+            arguments of :class:`Term`: ``type``, ``on``, ``weight``, ``teacher`` and
+            those of the loss.
+        teacher (dict, optional): Arguments of :class:`Teacher`.
+        teachers (dict[str, dict], optional): Several teachers by name, instead.
+        probe_size (tuple[int, int], optional): Height and width of the made-up
+            images on which shapes are checked when building. Defaults to the
+            student's ``img_size``, or 128.
+
+    Raises:
+        ConfigError: The parts do not fit together.
+        CheckpointError: A teacher's checkpoint is missing or does not fit.
+
+    Example:
+        >>> model = dict(
+        ...     type='mmkd.Distiller', student=student,
+        ...     teacher=dict(config='mmpretrain::resnet/resnet34_8xb32_in1k.py',
+        ...                  checkpoint='resnet34.pth'),
+        ...     losses=dict(loss_kd=dict(type='KDLoss', on='logits', tau=1.0)))
+    """
+
+    def __init__(
+        self,
+        student: Union[dict, nn.Module],
+        losses: Dict[str, dict],
+        teacher: Optional[dict] = None,
+        teachers: Optional[Dict[str, dict]] = None,
+        probe_size: Optional[Sequence[int]] = None,
+    ) -> None:
+        super().__init__()
+        del self.data_preprocessor  # the student's, through __getattr__
+        if isinstance(student, dict):
+            student = ROOT_MODELS.build(student)
+        self.student = student
+        self.teachers: Dict[str, Teacher] = {}
+        self.distill = nn.ModuleDict()
+        if losses:
+            # Teachers and adapters draw random numbers; the student's initialisation
+            # and the data must not change with them.
+            with isolated_rng():
+                self._build_terms(losses, _named(teacher, teachers), probe_size)
+        self._finite = FiniteCheck()
+        self._checked = False
+        keep_student_keys(self)
+
+    def _build_terms(self, losses, teachers, probe_size):
+        for name, spec in teachers.items():
+            self.teachers[name] = construct(f'teacher {name!r}', Teacher, **spec)
+            self.teachers[name].match_input_of(self.student)
+        for name, spec in losses.items():
+            if 'loss' not in name or '.' in name:
+                raise ConfigError(
+                    f"losses: the name {name!r} must contain 'loss' and no dot; MMEngine "
+                    'adds up what is so named.'
+                )
+            self.distill[name] = construct(
+                name, Term, name, self.student, self.teachers, **spec
+            )
+        dry_run(self.student, self.teachers, self.terms, probe_size)
+
+    @property
+    def terms(self) -> List[Term]:
+        """The entries of ``losses``."""
+        return list(self.distill.values())
+
+    def forward(
+        self, inputs: Tensor, data_samples: Optional[list] = None, mode: str = 'tensor'
+    ):
+        """Act as the student does; in mode ``'loss'`` with the losses added."""
+        if mode == 'loss' and len(self.distill):
+            return self._loss(inputs, data_samples)
+        return self.student(inputs, data_samples, mode=mode)
+
+    def _loss(self, inputs, data_samples):
+        progress = Progress.current()
+        if not self._checked:
+            self._check_before_first_step(progress)
+        live = [term for term in self.terms if not term.schedule.is_over(progress)]
+        passes = {}
+        for name in dict.fromkeys(term.teacher for term in live):
+            asking = [term for term in live if term.teacher == name]
+            passes[name] = TeacherPass(self.teachers[name], asking)
+            passes[name].begin(inputs, data_samples)
+        with student_taps(self.student, live) as ours:
+            losses = self.student(inputs, data_samples, mode='loss')
+        for one in passes.values():
+            one.finish(ours)
+        if 'loss' in losses:
+            # A classifier's own loss would hide the total, which has this name.
+            losses['loss_student'] = losses.pop('loss')
+        for term in self.terms:
+            if term.name in losses:
+                raise ConfigError(
+                    f'losses: the student has a loss named {term.name!r} already; '
+                    'choose another name.'
+                )
+            weight = term.schedule(progress)
+            if term in live:
+                theirs = passes[term.teacher].taps
+                aligned = term.pairing.align(ours, theirs, data_samples)
+                value = term(aligned)
+                self._finite.note(term.name, value, aligned)
+            else:
+                # Keeps what the term learned in the graph: DDP's reducer waits for
+                # every parameter.
+                parts = (parameter.sum() for parameter in term.parameters())
+                value = sum(parts, inputs.new_zeros(()))
+            losses[term.name] = value * weight
+            losses[term.name.replace('loss', 'weight')] = torch.tensor(weight)
+        return losses
+
+    def _check_before_first_step(self, progress):
+        self._checked = True
+        for term in self.terms:
+            term.schedule.check(progress)
+        for name, teacher in self.teachers.items():
+            check_classes(teacher.classes, name)
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        for teacher in self.teachers.values():
+            teacher.apply(fn)
+        return self
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            # Hooks of stock configs reach for runner.model.backbone, .bbox_head, ...
+            student = self.__dict__.get('_modules', {}).get('student')
+            if student is None:
+                raise
+            return getattr(student, name)
+
+
+def _named(teacher, teachers):
+    """Return the teachers by name."""
+    if (teacher is None) == (teachers is None):
+        raise ConfigError(
+            'give teacher=dict(config=..., checkpoint=...), or several as '
+            'teachers=dict(NAME=dict(...), ...); got '
+            + ('neither.' if teacher is None else 'both.')
+        )
+    return teachers or dict(teacher=teacher)

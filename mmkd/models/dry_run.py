@@ -1,0 +1,72 @@
+"""A pass over made-up images that finds every misfit before training."""
+
+import random
+from contextlib import contextmanager
+from typing import Dict, Iterator, Optional, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from .partial_forward import PartialForward, made_up_rois
+from .teacher import Teacher
+from .teacher_pass import TeacherPass, student_taps
+from .term import Term
+
+
+@contextmanager
+def isolated_rng() -> Iterator[None]:
+    """Leave the random states of Python, NumPy and torch's CPU as they were."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        yield
+    random.setstate(python)
+    np.random.set_state(numpy)
+
+
+@torch.no_grad()
+def dry_run(
+    student: nn.Module,
+    teachers: Dict[str, Teacher],
+    terms: Sequence[Term],
+    size: Optional[Sequence[int]] = None,
+) -> None:
+    """Fit every term to the shapes that student and teacher put out.
+
+    Args:
+        student (nn.Module): The student; in eval mode meanwhile.
+        teachers (dict[str, Teacher]): The teachers.
+        terms (Sequence[Term]): The terms; their adapters are made.
+        size (Sequence[int], optional): Height and width of the images. Defaults to
+            the backbone's ``img_size``, or 128 x 128.
+
+    Raises:
+        ConfigError: The two sides of a term cannot be compared.
+    """
+    if size is None:
+        size = getattr(getattr(student, 'backbone', None), 'img_size', 128)
+    height, width = (size, size) if isinstance(size, int) else size
+    inputs = torch.zeros(2, 3, height, width)
+    modes = {module: module.training for module in student.modules()}
+    student.eval()
+    passes = {}
+    for name, teacher in teachers.items():
+        asking = [term for term in terms if term.teacher == name]
+        passes[name] = TeacherPass(teacher, asking)
+        passes[name].begin(inputs)
+    with student_taps(student, terms) as ours:
+        forward = PartialForward(student, inputs)
+        for part in dict.fromkeys(term.pairing.student_part for term in terms):
+            forward.run(part, _rois(student, inputs) if part == 'roi_head' else None)
+    for one in passes.values():
+        one.finish(ours)
+    for module, training in modes.items():
+        module.training = training
+    for term in terms:
+        term.fit(ours, passes[term.teacher].taps)
+
+
+def _rois(student, inputs):
+    heads = student.roi_head.bbox_head
+    stages = len(heads) if isinstance(heads, nn.ModuleList) else 1
+    return made_up_rois(inputs, stages)

@@ -1,0 +1,77 @@
+"""Classifiers: the logits of the same images."""
+
+from typing import List, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmkd.errors import ConfigError
+
+from .base import Aligned, Pairing
+
+
+class ClassificationPairing(Pairing):
+    """Logits of two mmpretrain classifiers, with the images' labels.
+
+    The target is the hard label ``(N,)``, or under Mixup and CutMix the mixed one
+    ``(N, K)``.
+
+    Args:
+        name (str): ``'logits'``.
+        student (nn.Module): An mmpretrain classifier.
+        teacher (nn.Module): Another.
+
+    Raises:
+        ConfigError: One of them has no classification head.
+    """
+
+    names = ('logits',)
+    has_target = True
+
+    def __init__(self, name: str, student: nn.Module, teacher: nn.Module) -> None:
+        self.student_part, ours = _logits_module(student, 'student')
+        self.teacher_part, theirs = _logits_module(teacher, 'teacher')
+        self.student_outputs, self.teacher_outputs = [ours], [theirs]
+        self.mixes = getattr(student.data_preprocessor, 'batch_augments', None)
+        self.mixes = self.mixes is not None
+
+    def check_targets(self, student: nn.Module, loss: nn.Module, name: str) -> None:
+        """Refuse hard-label losses under Mixup and CutMix, unless they say how."""
+        mixed_ok = getattr(loss, 'takes_soft_targets', False)
+        if loss.needs_target and self.mixes and not mixed_ok:
+            raise ConfigError(
+                f'{name}: {type(loss).__name__} needs one label an image, but the '
+                "student's batch_augments (Mixup, CutMix) mix them; take them out, set "
+                "soft_targets='argmax' where the loss offers it, or use a loss without "
+                'labels (KDLoss, LumiNetLoss).'
+            )
+
+    def align(self, student, teacher, data_samples: Sequence) -> Aligned:
+        """Return the logits ``(N, K)`` of both and the labels."""
+        logits = self.tensors(student, 'student')
+        target = self._target(data_samples)
+        return Aligned(logits, self.tensors(teacher, 'teacher'), [target])
+
+    def _target(self, data_samples) -> Tensor:
+        if self.mixes and 'gt_score' in data_samples[0]:
+            return torch.stack([sample.gt_score for sample in data_samples])
+        labels: List[Tensor] = [sample.gt_label for sample in data_samples]
+        target = torch.cat(labels)
+        if len(target) != len(data_samples):
+            raise ConfigError(
+                "on='logits' compares single-label classifiers, but the images have "
+                f'{len(target)} labels for {len(data_samples)} images.'
+            )
+        return target
+
+
+def _logits_module(model, role):
+    if getattr(model, 'head', None) is not None:
+        return 'head', 'head'
+    if hasattr(model, 'model') and not hasattr(model, 'backbone'):
+        # mmpretrain's wrappers of timm and Hugging Face: logits come out whole.
+        return 'whole', 'model'
+    raise ConfigError(
+        f"on='logits' needs a classifier, but the {role} ({type(model).__name__}) has "
+        "no classification head; for a two-stage detector use on='roi.logits'."
+    )

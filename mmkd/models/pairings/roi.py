@@ -1,0 +1,199 @@
+"""Two-stage detectors: both box heads on the student's sampled RoIs."""
+
+from typing import List, Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmkd.errors import ConfigError
+
+from ..taps import Taps
+from .base import Aligned, Pairing
+
+SELECT = ('all', 'fg', 'teacher_conf')
+
+
+class RoIPairing(Pairing):
+    """Box-head outputs of two Faster, Mask or Cascade R-CNNs on the same RoIs.
+
+    The RoIs are the student's own, as sampled for its loss (by default 512 an
+    image): the teacher's box head answers about them from the teacher's features.
+    Nothing of the student is computed twice and the teacher's RPN does not run.
+    Class logits are ``(R, K + 1)``, background last; the target is the RoI's label,
+    ``K`` for background.
+
+    Args:
+        name (str): ``'roi.logits'``, or ``'roi.boxes'``: the box deltas, of the
+            labelled class, of foreground RoIs.
+        student (nn.Module): A two-stage detector.
+        teacher (nn.Module): Another.
+        select (str): ``'all'`` RoIs; ``'fg'``, those with an object; or
+            ``'teacher_conf'``, those where the teacher's most likely object class
+            has at least the probability ``conf``. Choosing waits for the device.
+            Defaults to ``'all'``.
+        conf (float): Defaults to 0.5.
+        background (bool): Compare the background column too. Defaults to True.
+        stages (Sequence[int], optional): Cascade stages. Defaults to all.
+
+    Raises:
+        ConfigError: The detectors cannot be compared so.
+    """
+
+    names = ('roi.logits', 'roi.boxes')
+    teacher_part = student_part = 'roi_head'
+    has_target = True
+
+    def __init__(
+        self,
+        name: str,
+        student: nn.Module,
+        teacher: nn.Module,
+        select: str = 'all',
+        conf: float = 0.5,
+        background: bool = True,
+        stages: Optional[Sequence[int]] = None,
+    ) -> None:
+        if select not in SELECT:
+            raise ConfigError(f'select must be one of {SELECT}, got {select!r}.')
+        self.boxes = name == 'roi.boxes'
+        self.select = 'fg' if self.boxes else select
+        self.conf = conf
+        self.background = background
+        ours = _heads(student, 'student')
+        theirs = _heads(teacher, 'teacher')
+        if len(theirs) != len(ours):
+            raise ConfigError(
+                f'the student has {len(ours)} box heads and the teacher '
+                f'{len(theirs)}; the teacher needs as many as the student.'
+            )
+        self.stages = list(range(len(ours)) if stages is None else stages)
+        if not self.stages or not set(self.stages) <= set(range(len(ours))):
+            raise ConfigError(
+                f'stages={stages} must be among the {len(ours)} box heads of the '
+                'student, counted from 0.'
+            )
+        if self.boxes:
+            _check_boxes(ours, theirs, student, teacher)
+        self.student_outputs = [ours[stage] for stage in self.stages]
+        self.teacher_outputs = [theirs[stage] for stage in self.stages]
+        self.roi_extractors = roi_extractors(student)
+        self.student_inputs = [
+            *self.roi_extractors,
+            *(f'{head}.loss_cls' for head in self.student_outputs),
+        ]
+        self.num_classes = student.get_submodule(ours[0]).num_classes
+
+    def check_targets(self, student: nn.Module, loss: nn.Module, name: str) -> None:
+        """Refuse labels that point at a background column which is left out."""
+        if loss.needs_target and not self.background and self.select != 'fg':
+            raise ConfigError(
+                f'{name}: {type(loss).__name__} needs the label of every RoI, but '
+                "background=False leaves one out; add select='fg'."
+            )
+
+    def tensors(self, taps: Taps, role: str) -> List[Tensor]:
+        """Return class logits, or box deltas, of each stage that ran."""
+        names = self.student_outputs if role == 'student' else self.teacher_outputs
+        index = 1 if self.boxes else 0
+        found = []
+        for number, name in enumerate(names):
+            # A cascade ends early when no proposal is left.
+            if number == 0 or taps[name].calls:
+                taps[name].outputs()  # raises where recording went wrong
+                found.append(taps[name].calls[0].output[index])
+        return found
+
+    def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
+        """Return logits ``(R, K + 1)`` or deltas ``(F, 4)`` of each stage."""
+        ours, theirs = self.tensors(student, 'student'), self.tensors(teacher, 'teacher')
+        rows = map(self._select, ours, theirs, self._labels(student))
+        return Aligned(*(list(column) for column in zip(*rows)))
+
+    def _labels(self, taps):
+        """Labels ``(R,)`` of each stage; None where it got no RoI at all."""
+        for head in self.student_outputs:
+            calls = taps[f'{head}.loss_cls'].calls
+            yield calls[0].args[1] if calls else None
+
+    def _select(self, student, teacher, labels):
+        if labels is None:
+            return student, teacher, None
+        keep = None
+        if self.select == 'fg':
+            keep = labels < self.num_classes
+        elif self.select == 'teacher_conf':
+            objects = teacher.softmax(dim=1)[:, : self.num_classes]
+            keep = objects.amax(dim=1) >= self.conf
+        if keep is not None:
+            student, teacher, labels = student[keep], teacher[keep], labels[keep]
+        if self.boxes:
+            return _of_class(student, labels), _of_class(teacher, labels), None
+        if not self.background:
+            student = student[:, : self.num_classes]
+            teacher = teacher[:, : self.num_classes]
+        return student, teacher, labels
+
+
+def rois_of(taps: Taps, extractors: Sequence[str]) -> List[Optional[Tensor]]:
+    """Return the RoIs ``(R, 5)`` that each stage's extractor got.
+
+    None stands for a stage that did not run: a cascade ends early when no proposal is
+    left.
+    """
+    rois = []
+    for name in extractors:
+        calls = taps[name].calls
+        rois.append(calls[0].args[1] if calls else None)
+    return rois
+
+
+def roi_extractors(model: nn.Module) -> List[str]:
+    """Name the modules of a two-stage detector that get the RoIs of each stage."""
+    extractor = model.roi_head.bbox_roi_extractor
+    name = 'roi_head.bbox_roi_extractor'
+    if isinstance(extractor, nn.ModuleList):
+        return [f'{name}.{stage}' for stage in range(len(extractor))]
+    return [name]
+
+
+def _heads(model, role):
+    roi_head = getattr(model, 'roi_head', None)
+    if roi_head is None or getattr(roi_head, 'bbox_head', None) is None:
+        raise ConfigError(
+            f'on=roi.* needs a two-stage detector, but the {role} '
+            f"({type(model).__name__}) has no box head; for a classifier use "
+            "on='logits'."
+        )
+    name = 'roi_head.bbox_head'
+    if isinstance(roi_head.bbox_head, nn.ModuleList):
+        return [f'{name}.{stage}' for stage in range(len(roi_head.bbox_head))]
+    return [name]
+
+
+def _check_boxes(ours, theirs, student, teacher):
+    for our, their in zip(ours, theirs):
+        heads = student.get_submodule(our), teacher.get_submodule(their)
+        if len({head.reg_class_agnostic for head in heads}) > 1:
+            raise ConfigError(
+                "on='roi.boxes': reg_class_agnostic of the two box heads differs, so "
+                'their deltas are of different boxes.'
+            )
+        if len({_units(head.bbox_coder) for head in heads}) > 1:
+            raise ConfigError(
+                "on='roi.boxes': the bbox_coder of the two box heads has other means "
+                'or stds, so their deltas are in different units.'
+            )
+
+
+def _units(coder):
+    return type(coder), tuple(getattr(coder, 'means', ())), tuple(
+        getattr(coder, 'stds', ())
+    )
+
+
+def _of_class(deltas, labels):
+    """Deltas ``(F, 4)`` of each RoI's own class, or those of the agnostic head."""
+    if deltas.size(1) == 4:
+        return deltas
+    chosen = deltas.view(len(deltas), -1, 4)
+    return chosen[torch.arange(len(labels), device=labels.device), labels]

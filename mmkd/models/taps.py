@@ -1,0 +1,153 @@
+"""Recording the calls of named modules."""
+
+import difflib
+from typing import Any, Dict, Iterable, List, NamedTuple
+
+from torch import Tensor, nn
+
+from mmkd.errors import ConfigError
+
+
+def find_module(model: nn.Module, name: str, role: str) -> nn.Module:
+    """Return the module of a dotted name.
+
+    Args:
+        model (nn.Module): Where to look.
+        name (str): Dotted name, as in ``named_modules()``.
+        role (str): ``'student'`` or ``'teacher'``, for the message.
+
+    Raises:
+        ConfigError: There is none; names the closest.
+    """
+    try:
+        if name:
+            return model.get_submodule(name)
+    except AttributeError:
+        pass
+    modules = [path for path, _ in model.named_modules() if path]
+    close = difflib.get_close_matches(name, modules, n=3, cutoff=0.4)
+    close = close or [child for child, _ in model.named_children()]
+    raise ConfigError(
+        f'the {role} ({type(model).__name__}) has no module {name!r}; '
+        f'closest: {", ".join(close)}.'
+    )
+
+
+def tensors(value: Any) -> List[Tensor]:
+    """List the tensors in a module's output: a tensor, or nested containers."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = value.values()
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [tensor for item in value for tensor in tensors(item)]
+    return []
+
+
+class Call(NamedTuple):
+    """One recorded call; ``versions`` are those of the output's tensors then.
+
+    ``args`` and ``kwargs`` are kept only where asked for: they would keep feature
+    maps alive that nothing compares.
+    """
+
+    args: tuple
+    kwargs: dict
+    output: Any
+    versions: List[int]
+
+
+class Tap:
+    """Records inputs, outputs and keyword arguments of one module's calls.
+
+    Args:
+        model (nn.Module): The network.
+        name (str): Dotted name of the module in it.
+        role (str): ``'student'`` or ``'teacher'``, for messages.
+        inputs (bool): Keep the inputs too. Defaults to False.
+    """
+
+    def __init__(
+        self, model: nn.Module, name: str, role: str, inputs: bool = False
+    ) -> None:
+        self.module = find_module(model, name, role)
+        self.name = name
+        self.role = role
+        self.inputs = inputs
+        self.calls: List[Call] = []
+
+    def record(self, module, args, kwargs, output) -> None:
+        """Take one call; a forward hook."""
+        versions = [tensor._version for tensor in tensors(output)]
+        if not self.inputs:
+            args, kwargs = (), {}
+        self.calls.append(Call(args, kwargs, output, versions))
+
+    def outputs(self) -> List[Tensor]:
+        """Return the tensors put out during the step, in order.
+
+        Raises:
+            ConfigError: The module was not called, or its output was changed in
+                place since.
+        """
+        if not self.calls:
+            raise ConfigError(
+                f'the {self.role} did not call {self.name!r} in this step; choose a '
+                'module that every training step passes.'
+            )
+        found = []
+        for call in self.calls:
+            for tensor, version in zip(tensors(call.output), call.versions):
+                if tensor._version != version:
+                    raise ConfigError(self._in_place())
+                found.append(tensor)
+        if not found:
+            raise ConfigError(f'the {self.role} module {self.name!r} puts out no tensor.')
+        return found
+
+    def _in_place(self):
+        parent = self.name.rpartition('.')[0] or 'the module around it'
+        return (
+            f'the output of the {self.role} module {self.name!r} was changed in place '
+            'by a later module (an in-place ReLU or addition), so its recorded value '
+            f'is gone; tap that later module or {parent!r} instead.'
+        )
+
+
+class Taps:
+    """Several taps on one network, open inside a ``with`` block.
+
+    Args:
+        model (nn.Module): The network.
+        outputs (Iterable[str]): Dotted names of modules whose outputs to keep.
+        role (str): ``'student'`` or ``'teacher'``, for messages.
+        inputs (Iterable[str]): Names of those whose inputs to keep too.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        outputs: Iterable[str],
+        role: str,
+        inputs: Iterable[str] = (),
+    ) -> None:
+        inputs = set(inputs)
+        names = dict.fromkeys([*outputs, *inputs])
+        self._taps: Dict[str, Tap] = {
+            name: Tap(model, name, role, name in inputs) for name in names
+        }
+        self._handles: list = []
+
+    def __enter__(self) -> 'Taps':
+        for tap in self._taps.values():
+            handle = tap.module.register_forward_hook(tap.record, with_kwargs=True)
+            self._handles.append(handle)
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def __getitem__(self, name: str) -> Tap:
+        return self._taps[name]

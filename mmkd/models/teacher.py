@@ -1,0 +1,145 @@
+"""The frozen teacher, outside the module tree."""
+
+import logging
+from typing import Callable, Optional, Union
+
+from mmengine.config import ConfigDict
+from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from mmkd.engine.config import load_config
+from mmkd.errors import CheckpointError, ConfigError
+
+from .partial_forward import PartialForward
+from .renormalise import Renormalise
+
+
+class Teacher:
+    """Holds a trained network that only answers.
+
+    It is no ``nn.Module`` and copies to itself, so the network is absent from the
+    Distiller's parameters, state dict, optimizer and EMA copy, and
+    ``init_weights`` cannot reach it. The network is frozen and in eval mode for
+    good: dropout and stochastic depth too.
+
+    Args:
+        config (str | dict): Path or ``package::path`` of an OpenMMLab config, or the
+            config itself as a dict with ``model``, or that model's dict.
+        checkpoint (str, optional): Path or URL of its weights, loaded strictly.
+        allow_untrained (bool): Go on without a checkpoint. Defaults to False.
+
+    Raises:
+        ConfigError: The config cannot be read or built.
+        CheckpointError: No checkpoint, or one that does not fit.
+    """
+
+    def __init__(
+        self,
+        config: Union[str, dict],
+        checkpoint: Optional[str] = None,
+        allow_untrained: bool = False,
+    ) -> None:
+        if checkpoint is None and not allow_untrained:
+            raise CheckpointError(
+                'the teacher has no checkpoint: give teacher=dict(checkpoint=PATH or '
+                'URL), or allow_untrained=True to distil random weights on purpose.'
+            )
+        self.config = config if isinstance(config, str) else 'inline config'
+        self.checkpoint = checkpoint
+        self.classes: Optional[tuple] = None
+        self.model = _build(config)
+        if checkpoint is not None:
+            self._load(checkpoint)
+        else:
+            print_log(
+                f'the teacher ({self.config}) is untrained: its weights are random.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        self.model = revert_sync_batchnorm(self.model)
+        self.model.eval().requires_grad_(False)
+        self.renormalise = nn.Identity()
+
+    def match_input_of(self, student: nn.Module) -> None:
+        """Renormalise from now on what ``student``'s preprocessor puts out."""
+        self.renormalise = Renormalise(
+            student.data_preprocessor, self.model.data_preprocessor
+        )
+
+    def forward(self, inputs: Tensor, data_samples=None) -> PartialForward:
+        """Begin a pass over a batch that was preprocessed for the student."""
+        return PartialForward(self.model, self.renormalise(inputs, data_samples))
+
+    def apply(self, function: Callable) -> None:
+        """Move or cast as ``nn.Module._apply`` does."""
+        self.model._apply(function)
+        self.renormalise._apply(function)
+        device = next(self.model.parameters()).device
+        self.model._set_device(device)
+
+    def __deepcopy__(self, memo: dict) -> 'Teacher':
+        return self
+
+    def _load(self, path):
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        weights = checkpoint.get('state_dict', checkpoint)
+        weights = {
+            key[7:] if key.startswith('module.') else key: value
+            for key, value in weights.items()
+            if not key.startswith('distill.')
+        }
+        name = f'the teacher ({type(self.model).__name__}, {self.config})'
+        advice = (
+            'give the checkpoint that was trained with this config, or the config '
+            'that belongs to this checkpoint.'
+        )
+        try:
+            missing, unexpected = self.model.load_state_dict(weights, strict=False)
+        except (RuntimeError, AttributeError) as error:
+            lines = [line.strip() for line in str(error).splitlines()[1:]]
+            raise CheckpointError(
+                f'{path} does not fit {name}: {_some(lines or [error])}; {advice}'
+            ) from None
+        missing = [key for key in missing if not key.endswith('num_batches_tracked')]
+        if missing or unexpected:
+            raise CheckpointError(
+                f'{path} does not fit {name}: missing keys {_some(missing)}; '
+                f'unexpected keys {_some(unexpected)}; {advice}'
+            )
+        self.classes = _classes(checkpoint.get('meta') or {})
+
+
+def _build(config):
+    if isinstance(config, str):
+        config = load_config(config)._cfg_dict
+    cfg = ConfigDict(config)
+    model = cfg if 'type' in cfg else cfg.get('model')
+    if not isinstance(model, dict) or 'type' not in model:
+        raise ConfigError(
+            'the teacher config has no model: give the path of a config with one, or '
+            f'the model as a dict with its type; got the keys {", ".join(cfg)}.'
+        )
+    if model['type'] in ('mmkd.Distiller', 'Distiller'):
+        # A student that was distilled before teaches on: its file is the student's.
+        model = model['student']
+    scope = cfg.get('default_scope')
+    with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
+        return registry.build(model)
+
+
+def _some(keys, most=4):
+    keys = [str(key) for key in keys]
+    more = f' and {len(keys) - most} more' if len(keys) > most else ''
+    return (', '.join(keys[:most]) or 'none') + more
+
+
+def _classes(meta):
+    """Class names in a checkpoint's meta, in the spellings of OpenMMLab 1 to 3."""
+    for where in (meta.get('dataset_meta') or {}, meta):
+        for key in ('classes', 'CLASSES'):
+            if where.get(key) is not None:
+                return tuple(where[key])
+    return None

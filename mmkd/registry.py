@@ -1,0 +1,23 @@
+"""Registries of mmkd: children of MMEngine's roots under the scope ``mmkd``.
+
+From a config of any OpenMMLab tool, ``type='mmkd.NAME'`` finds a component; the
+modules that define them are imported on first use.
+"""
+
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import Registry
+
+#: Distiller, losses and adapters.
+MODELS = Registry(
+    'model', parent=MMENGINE_MODELS, scope='mmkd', locations=['mmkd.models']
+)
+#: Training hooks.
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.engine.hooks']
+)
+#: Data sets.
+DATASETS = Registry(
+    'dataset', parent=MMENGINE_DATASETS, scope='mmkd', locations=['mmkd.datasets']
+)

@@ -1,0 +1,196 @@
+"""LumiNet, KD and DKD against their authors' figures, and what must hold of them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmkd.errors import ConfigError
+from mmkd.models.losses import DKDLoss, KDLoss, LumiNetLoss
+from mmkd.models.losses.dkd_loss import dkd_loss
+from mmkd.models.losses.kd_loss import kd_loss
+from mmkd.models.losses.luminet_loss import luminet_loss, perception
+
+GOLDEN = json.loads((Path(__file__).parent / 'golden.json').read_text())['cases']
+LOSSES = dict(luminet=LumiNetLoss, kd=KDLoss, dkd=DKDLoss)
+ALL = [KDLoss(), DKDLoss(), LumiNetLoss()]
+
+
+def draw(seed=0, batch=8, classes=5, student_scale=1.0, teacher_scale=2.0, **_):
+    random = np.random.RandomState(seed)
+    student = torch.tensor(random.randn(batch, classes) * student_scale)
+    teacher = torch.tensor(random.randn(batch, classes) * teacher_scale)
+    labels = torch.tensor(random.randint(0, classes, size=batch))
+    return student.requires_grad_(), teacher, labels
+
+
+def call(loss, student, teacher, labels):
+    return loss([student], [teacher], [labels])
+
+
+def name(case):
+    values = ','.join(f'{key}={value}' for key, value in case['params'].items())
+    return f'{case["method"]}({values})-seed{case["inputs"]["seed"]}'
+
+
+@pytest.mark.parametrize('case', GOLDEN, ids=name)
+def test_equals_the_authors_figures(case):
+    student, teacher, labels = draw(**case['inputs'])
+    value = call(LOSSES[case['method']](**case['params']), student, teacher, labels)
+    value.backward()
+    gradient = student.grad.flatten()
+    assert value.dtype == torch.float64
+    assert value.item() == pytest.approx(case['loss'], rel=1e-6)
+    assert gradient.norm().item() == pytest.approx(case['grad_l2'], rel=1e-6)
+    assert gradient[:4].tolist() == pytest.approx(case['grad_head'], rel=1e-6)
+
+
+@pytest.mark.parametrize('loss', ALL, ids=lambda loss: type(loss).__name__)
+class TestEveryLogitLoss:
+    def test_zero_where_student_equals_teacher(self, loss):
+        _, teacher, labels = draw()
+        student = teacher.clone().requires_grad_()
+        value = call(loss, student, teacher, labels)
+        value.backward()
+        assert value.item() == pytest.approx(0, abs=1e-9)
+        assert student.grad.abs().max() < 1e-7
+
+    def test_unchanged_by_doubling_the_batch(self, loss):
+        student, teacher, labels = draw()
+        doubled = (torch.cat([item, item]) for item in (student, teacher, labels))
+        once = call(loss, student, teacher, labels)
+        assert call(loss, *doubled).item() == pytest.approx(once.item(), rel=1e-9)
+
+    def test_unchanged_by_the_order_of_samples(self, loss):
+        student, teacher, labels = draw()
+        order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+        shuffled = call(loss, student[order], teacher[order], labels[order])
+        once = call(loss, student, teacher, labels)
+        assert shuffled.item() == pytest.approx(once.item(), rel=1e-9)
+
+    @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+    def test_finite_for_huge_logits(self, loss, dtype):
+        student, teacher, labels = draw()
+        student = (student.detach() * 1e4).to(dtype).requires_grad_()
+        value = call(loss, student, (-teacher * 1e4).to(dtype), labels)
+        value.backward()
+        assert value.dtype == torch.float32
+        assert value.isfinite() and student.grad.isfinite().all()
+
+    def test_half_precision_is_computed_in_float32_under_autocast(self, loss):
+        student, teacher, labels = draw(classes=100, batch=64)
+        student, teacher = student.detach().bfloat16(), teacher.bfloat16()
+        exact = call(loss, student.float(), teacher.float(), labels)
+        with torch.autocast('cpu', torch.bfloat16):
+            assert call(loss, student, teacher, labels) == exact
+
+    def test_an_empty_selection_gives_a_zero_in_the_graph(self, loss):
+        student = torch.zeros(0, 5, requires_grad=True)
+        value = call(loss, student, torch.zeros(0, 5), torch.zeros(0).long())
+        value.backward()
+        assert value.item() == 0
+        assert student.grad is not None
+
+    def test_levels_are_averaged(self, loss):
+        one, two = draw(seed=0), draw(seed=1)
+        both = loss(*([a, b] for a, b in zip(one, two)))
+        mean = (call(loss, *one) + call(loss, *two)) / 2
+        assert both.item() == pytest.approx(mean.item(), rel=1e-12)
+
+
+class TestLumiNet:
+    def test_a_batch_of_one_gives_nothing_and_says_so(self, caplog, monkeypatch):
+        said = []
+        monkeypatch.setattr(
+            'mmkd.models.losses.luminet_loss.print_log',
+            lambda message, **kwargs: said.append(message),
+        )
+        student, teacher, labels = draw(batch=1)
+        loss = LumiNetLoss()
+        for _ in range(2):
+            value = call(loss, student, teacher, labels)
+        value.backward()
+        assert value.item() == 0 and student.grad.abs().sum() == 0
+        assert len(said) == 1 and 'batch of one' in said[0]
+
+    def test_unchanged_by_scale_and_shift_of_a_class_column(self):
+        student, teacher, _ = draw(batch=64, student_scale=3.0)
+        scale, shift = torch.tensor([1.0, 5, 0.7, 2, 9]), torch.tensor([0.0, 3, -8, 1, 2])
+        once = luminet_loss(student, teacher, 4.0, 3.0, eps=1e-12)
+        moved = luminet_loss(student * scale + shift, teacher, 4.0, 3.0, eps=1e-12)
+        assert moved.item() == pytest.approx(once.item(), rel=1e-6)
+        moved = luminet_loss(student, teacher * scale + shift, 4.0, 3.0, eps=1e-12)
+        assert moved.item() == pytest.approx(once.item(), rel=1e-6)
+
+    def test_statistics_run_over_samples_not_over_classes(self):
+        """A shift of one sample's logits changes nothing in logit standardisation."""
+        student, teacher, _ = draw(batch=16)
+        shift = torch.arange(16.0)[:, None]
+        once = luminet_loss(student, teacher, 4.0, 3.0)
+        assert abs(luminet_loss(student + shift, teacher, 4.0, 3.0) - once) > 1e-2
+
+    def test_gradient_of_each_column_sums_to_zero(self):
+        student, teacher, _ = draw(batch=16)
+        luminet_loss(student, teacher, 4.0, 33.0).backward()
+        assert student.grad.abs().max() > 1e-2
+        assert student.grad.sum(dim=0).abs().max() < 1e-9
+
+    def test_perceptions_are_bounded(self):
+        logits = torch.zeros(10, 3, dtype=torch.float64)
+        logits[0] = 1e4
+        assert perception(logits).abs().max() <= 9**0.5
+        assert perception(logits).abs().max() == pytest.approx(3, rel=1e-6)
+
+    def test_alpha_is_squared_and_temperature_is_not_a_factor(self):
+        student, teacher, _ = draw()
+        once = luminet_loss(student, teacher, 4.0, 1.0)
+        assert luminet_loss(student, teacher, 4.0, 3.0).item() == pytest.approx(
+            9 * once.item()
+        )
+        logs = [torch.log_softmax(perception(z) / 4.0, 1) for z in (student, teacher)]
+        divergence = (logs[1].exp() * (logs[1] - logs[0])).sum(1).mean()
+        assert once.item() == pytest.approx(divergence.item(), rel=1e-9)
+
+
+class TestDKD:
+    def test_is_kd_with_the_published_weights(self):
+        """alpha = 1 and beta = 1 - p_T,y give KD, sample by sample."""
+        student, teacher, labels = draw()
+        for row in range(8):
+            one = slice(row, row + 1)
+            confidence = torch.softmax(teacher[one] / 4.0, 1)[0, labels[row]].item()
+            split = dkd_loss(
+                student[one], teacher[one], labels[one], 1.0, 1 - confidence, 4.0
+            )
+            whole = kd_loss(student[one], teacher[one], 4.0)
+            assert split.item() == pytest.approx(whole.item(), rel=1e-9)
+
+    def test_the_non_target_part_ignores_the_target_logit(self):
+        student, teacher, labels = draw()
+        dkd_loss(student, teacher, labels, 0.0, 8.0, 4.0).backward()
+        assert student.grad.gather(1, labels[:, None]).abs().max() == 0
+        assert student.grad.abs().max() > 1e-2
+
+    def test_mixed_labels_are_refused_or_taken_by_their_largest(self):
+        student, teacher, labels = draw()
+        soft = 0.7 * torch.eye(5)[labels] + 0.06
+        with pytest.raises(ConfigError, match="soft_targets='argmax'"):
+            call(DKDLoss(), student, teacher, soft)
+        mixed = call(DKDLoss(soft_targets='argmax'), student, teacher, soft)
+        assert mixed == call(DKDLoss(), student, teacher, labels)
+
+
+@pytest.mark.parametrize(
+    'build',
+    [
+        lambda: KDLoss(tau=0),
+        lambda: DKDLoss(tau=-1.0),
+        lambda: LumiNetLoss(alpha='3'),
+        lambda: DKDLoss(soft_targets='mean'),
+    ],
+)
+def test_bad_arguments_are_refused_when_building(build):
+    with pytest.raises(ConfigError, match='must be'):
+        build()
