@@ -30,7 +30,9 @@ def _save(module, state, prefix, local_metadata):
             # Popping and setting every key of ours keeps their order.
             if key.startswith(prefix):
                 value = mapping.pop(key)
-                mapping[prefix + key[len(old) :] if key.startswith(old) else key] = value
+                mapping[prefix + key[len(old) :] if key.startswith(old) else key] = (
+                    value
+                )
 
 
 def _load(module, state, prefix, *args):

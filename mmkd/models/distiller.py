@@ -83,8 +83,8 @@ class Distiller(BaseModel):
         for name, spec in losses.items():
             if 'loss' not in name or '.' in name:
                 raise ConfigError(
-                    f"losses: the name {name!r} must contain 'loss' and no dot; MMEngine "
-                    'adds up what is so named.'
+                    f"losses: the name {name!r} must contain 'loss' and no dot; "
+                    'MMEngine adds up what is so named.'
                 )
             self.distill[name] = construct(
                 name, Term, name, self.student, self.teachers, **spec

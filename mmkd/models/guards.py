@@ -76,7 +76,9 @@ class FiniteCheck:
                 return
         bad = bad.tolist()
         if bad[0]:
-            sides = [side for side, is_bad in zip(('student', 'teacher'), bad[1:]) if is_bad]
+            sides = [
+                side for side, is_bad in zip(('student', 'teacher'), bad[1:]) if is_bad
+            ]
             cause = (
                 f'the {" and the ".join(sides)} put out non-finite values'
                 if sides

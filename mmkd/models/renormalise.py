@@ -58,7 +58,9 @@ class Renormalise(nn.Module):
         shift = (mean - wanted_mean) / wanted_std
         self.register_buffer('shift', shift, persistent=False)
 
-    def forward(self, inputs: Tensor, data_samples: Optional[Sequence] = None) -> Tensor:
+    def forward(
+        self, inputs: Tensor, data_samples: Optional[Sequence] = None
+    ) -> Tensor:
         """Return the teacher's input ``(N, C, H, W)``; ``inputs`` stays as it is."""
         if self.same:
             return inputs

@@ -102,7 +102,9 @@ class Tap:
                     raise ConfigError(self._in_place())
                 found.append(tensor)
         if not found:
-            raise ConfigError(f'the {self.role} module {self.name!r} puts out no tensor.')
+            raise ConfigError(
+                f'the {self.role} module {self.name!r} puts out no tensor.'
+            )
         return found
 
     def _in_place(self):

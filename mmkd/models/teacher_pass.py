@@ -28,7 +28,9 @@ class TeacherPass:
         self.taps = Taps(teacher.model, outputs, 'teacher')
         self._teacher = teacher
         self._parts = dict.fromkeys(pairing.teacher_part for pairing in pairings)
-        on_rois = [pairing for pairing in pairings if pairing.teacher_part == 'roi_head']
+        on_rois = [
+            pairing for pairing in pairings if pairing.teacher_part == 'roi_head'
+        ]
         self._extractors: List[str] = on_rois[0].roi_extractors if on_rois else []
         self._stages = {stage for pairing in on_rois for stage in pairing.stages}
         self._forward = None

@@ -59,7 +59,9 @@ def build_pairing(
                 f'on: unknown pairing {name!r}; known: {", ".join(NAMES)}.'
             )
         family = NAMES[name]
-        return construct(f'on={name!r}', family, name, student, teacher, **options), None
+        return construct(
+            f'on={name!r}', family, name, student, teacher, **options
+        ), None
     path = options.pop('student')
     other = options.pop('teacher', path)
     adapter = options.pop('adapter', 'auto')

@@ -23,8 +23,9 @@ class Pairing:
     with the Distiller.
     """
 
-    #: What ``on=`` may name.
+    #: What ``on=`` may name, and what it did.
     names: Sequence[str] = ()
+    name = ''
 
     #: Part of the teacher to run, see ``partial_forward.PARTS``.
     teacher_part: str
@@ -63,4 +64,5 @@ class Pairing:
     def describe(self) -> str:
         """Say in a few words which two things are compared."""
         ours, theirs = ', '.join(self.student_outputs), ', '.join(self.teacher_outputs)
-        return ours if ours == theirs else f'{ours} <- {theirs}'
+        paths = ours if ours == theirs else f'{ours} and {theirs}'
+        return f'{self.name}: {paths}' if self.name else paths

@@ -29,6 +29,7 @@ class ClassificationPairing(Pairing):
     has_target = True
 
     def __init__(self, name: str, student: nn.Module, teacher: nn.Module) -> None:
+        self.name = name
         self.student_part, ours = _logits_module(student, 'student')
         self.teacher_part, theirs = _logits_module(teacher, 'teacher')
         self.student_outputs, self.teacher_outputs = [ours], [theirs]

@@ -53,5 +53,8 @@ class ModulePairing(Pairing):
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return the tensors that the two modules put out."""
-        ours, theirs = self.tensors(student, 'student'), self.tensors(teacher, 'teacher')
+        ours, theirs = (
+            self.tensors(student, 'student'),
+            self.tensors(teacher, 'teacher'),
+        )
         return Aligned(ours, theirs, [None] * len(ours))

@@ -55,6 +55,7 @@ class RoIPairing(Pairing):
     ) -> None:
         if select not in SELECT:
             raise ConfigError(f'select must be one of {SELECT}, got {select!r}.')
+        self.name = name
         self.boxes = name == 'roi.boxes'
         self.select = 'fg' if self.boxes else select
         self.conf = conf
@@ -105,7 +106,10 @@ class RoIPairing(Pairing):
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return logits ``(R, K + 1)`` or deltas ``(F, 4)`` of each stage."""
-        ours, theirs = self.tensors(student, 'student'), self.tensors(teacher, 'teacher')
+        ours, theirs = (
+            self.tensors(student, 'student'),
+            self.tensors(teacher, 'teacher'),
+        )
         rows = map(self._select, ours, theirs, self._labels(student))
         return Aligned(*(list(column) for column in zip(*rows)))
 
@@ -161,7 +165,7 @@ def _heads(model, role):
     if roi_head is None or getattr(roi_head, 'bbox_head', None) is None:
         raise ConfigError(
             f'on=roi.* needs a two-stage detector, but the {role} '
-            f"({type(model).__name__}) has no box head; for a classifier use "
+            f'({type(model).__name__}) has no box head; for a classifier use '
             "on='logits'."
         )
     name = 'roi_head.bbox_head'
@@ -186,8 +190,10 @@ def _check_boxes(ours, theirs, student, teacher):
 
 
 def _units(coder):
-    return type(coder), tuple(getattr(coder, 'means', ())), tuple(
-        getattr(coder, 'stds', ())
+    return (
+        type(coder),
+        tuple(getattr(coder, 'means', ())),
+        tuple(getattr(coder, 'stds', ())),
     )
 
 

@@ -117,7 +117,10 @@ class TestLumiNet:
 
     def test_unchanged_by_scale_and_shift_of_a_class_column(self):
         student, teacher, _ = draw(batch=64, student_scale=3.0)
-        scale, shift = torch.tensor([1.0, 5, 0.7, 2, 9]), torch.tensor([0.0, 3, -8, 1, 2])
+        scale, shift = (
+            torch.tensor([1.0, 5, 0.7, 2, 9]),
+            torch.tensor([0.0, 3, -8, 1, 2]),
+        )
         once = luminet_loss(student, teacher, 4.0, 3.0, eps=1e-12)
         moved = luminet_loss(student * scale + shift, teacher, 4.0, 3.0, eps=1e-12)
         assert moved.item() == pytest.approx(once.item(), rel=1e-6)

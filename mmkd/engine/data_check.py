@@ -1,0 +1,75 @@
+"""Finding missing data before anything is built."""
+
+from pathlib import Path
+from typing import Iterator, Sequence
+
+from mmengine.config import Config
+
+from mmkd.errors import DataError
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+#: These make or download their files.
+SELF_MADE = ('DigitsDataset', 'CIFAR10', 'CIFAR100', 'MNIST', 'FashionMNIST')
+
+
+def check_data(cfg: Config, loaders: Sequence[str] = LOADERS) -> None:
+    """Check that the files and folders that a config's data sets name are there.
+
+    Only local paths are looked at, and not those of :data:`SELF_MADE` data sets.
+
+    Args:
+        cfg (Config): A config with dataloaders.
+        loaders (Sequence[str]): Keys of those to check.
+
+    Raises:
+        DataError: One is missing.
+    """
+    for loader in loaders:
+        spec = cfg.get(loader)
+        for dataset in _datasets((spec or {}).get('dataset')):
+            _check(dataset, loader)
+
+
+def _datasets(spec) -> Iterator[dict]:
+    """Walk through wrappers (RepeatDataset, ConcatDataset, ...) to what reads."""
+    if isinstance(spec, (list, tuple)):
+        for item in spec:
+            yield from _datasets(item)
+    elif isinstance(spec, dict):
+        inner = [spec[key] for key in ('dataset', 'datasets') if key in spec]
+        if inner:
+            yield from _datasets(inner)
+        else:
+            yield spec
+
+
+def _check(spec, loader):
+    kind = spec.get('type')
+    root = spec.get('data_root') or ''
+    if '://' in root or str(kind).split('.')[-1] in SELF_MADE:
+        return
+    if root and not Path(root).is_dir():
+        raise DataError(
+            f'{loader}: the data root {root!r} of {kind} is no folder here '
+            f'({Path(root).absolute()}); put the data there, or set '
+            f'--cfg-options {loader}.dataset.data_root=PATH.'
+        )
+    ann_file = spec.get('ann_file')
+    if ann_file and not _there(root, ann_file):
+        raise DataError(
+            f'{loader}: the annotation file {ann_file!r} of {kind} is not in '
+            f'{root or "."!r}; check {loader}.dataset.ann_file.'
+        )
+    prefix = spec.get('data_prefix') or {}
+    prefix = prefix if isinstance(prefix, dict) else dict(img_path=prefix)
+    for key, folder in prefix.items():
+        if isinstance(folder, str) and folder and not _there(root, folder):
+            raise DataError(
+                f'{loader}: the folder {folder!r} ({key}) of {kind} is not in '
+                f'{root or "."!r}; check {loader}.dataset.data_prefix.'
+            )
+
+
+def _there(root, path):
+    return '://' in path or (Path(root) / path).exists()

@@ -1,0 +1,100 @@
+"""What the command line tools share."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Callable
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmkd.compat.cpu_dist import prepare_cpu_launch
+from mmkd.errors import ConfigError, MMKDError
+
+from .config import load_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that training and testing have in common, as upstream's."""
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='overwrite config values: key=value, nested by dots, lists as '
+        'key="[a,b]" without spaces',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """Read the config with the command line's values, ready for a Runner.
+
+    Args:
+        args (Namespace): With ``config`` and the flags of :func:`add_arguments`.
+
+    Raises:
+        ConfigError: See :func:`load_config`.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if cfg.get('default_scope') == 'mmpretrain':
+        _as_mmpretrain_loads(cfg)
+    prepare_cpu_launch(cfg, args.launcher)
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner, or the ``runner_type`` that the config names."""
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def is_distiller(model: dict) -> bool:
+    """Tell whether a model config is a Distiller's."""
+    return str(model.get('type')) in ('mmkd.Distiller', 'Distiller')
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision.
+
+    Raises:
+        ConfigError: There is no accelerator.
+    """
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            '--amp needs a GPU, and torch sees none; train without it on a CPU.'
+        )
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a tool's main; a user's error is one line, not a traceback."""
+    try:
+        main()
+    except MMKDError as error:
+        sys.exit(f'error: {error}')
+
+
+def _as_mmpretrain_loads(cfg):
+    """Set what mmpretrain's own tools set: its configs rely on it."""
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        spec = cfg.get(loader)
+        if spec:
+            spec.setdefault('collate_fn', dict(type='default_collate'))
+            spec.setdefault('pin_memory', torch.cuda.is_available())
+            spec.setdefault('persistent_workers', spec.get('num_workers', 0) > 0)

@@ -1,0 +1,73 @@
+"""Recording module calls."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmkd.errors import ConfigError
+from mmkd.models.taps import Taps, find_module, tensors
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
+
+
+def test_records_inside_the_block_only():
+    model = net()
+    with Taps(model, ['2'], 'student', inputs=['2']) as taps:
+        out = model(torch.ones(3, 4))
+    model(torch.zeros(3, 4))
+    (call,) = taps['2'].calls
+    assert call.output is out
+    assert call.args[0].shape == (3, 4)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_hooks_are_removed_when_the_model_fails():
+    model = net()
+    with pytest.raises(RuntimeError):
+        with Taps(model, ['0'], 'student'):
+            model(torch.ones(3, 5))
+    assert not model[0]._forward_hooks
+
+
+def test_inputs_are_kept_only_where_asked_for():
+    model = net()
+    with Taps(model, ['2'], 'teacher') as taps:
+        model(torch.ones(3, 4))
+    assert taps['2'].calls[0].args == ()
+
+
+def test_recorded_values_are_the_models_own():
+    model = net()
+    with Taps(model, ['2'], 'student') as taps:
+        model(torch.ones(3, 4))
+    taps['2'].outputs()[0].sum().backward()
+    assert model[0].weight.grad is not None
+
+
+def test_a_value_overwritten_in_place_is_refused():
+    model = net()
+    with Taps(model, ['0'], 'student') as taps:
+        model(torch.ones(3, 4))
+    with pytest.raises(ConfigError, match="student module '0' was changed in place"):
+        taps['0'].outputs()
+
+
+def test_a_module_that_was_not_called_is_named():
+    with Taps(net(), ['2'], 'teacher') as taps:
+        pass
+    with pytest.raises(ConfigError, match="teacher did not call '2'"):
+        taps['2'].outputs()
+
+
+def test_an_unknown_name_lists_the_closest():
+    model = nn.ModuleDict(dict(backbone=net(), bbox_head=net()))
+    with pytest.raises(ConfigError, match="no module 'bbox_haed'; closest: bbox_head"):
+        find_module(model, 'bbox_haed', 'student')
+
+
+def test_nested_outputs_are_flattened():
+    one, two = torch.zeros(1), torch.zeros(2)
+    assert tensors(([one], dict(a=two), None)) == [one, two]

@@ -1,0 +1,106 @@
+#!/usr/bin/env python
+"""Show what a config will distil, and fail as training would, before training."""
+
+import argparse
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, init_default_scope
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from mmkd.engine.config import load_config
+from mmkd.engine.data_check import check_data
+from mmkd.engine.launch import is_distiller, run
+from mmkd.errors import ConfigError
+from mmkd.models import Distiller
+from mmkd.models.renormalise import InputStats
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path, or package::path')
+    parser.add_argument('--no-data', action='store_true', help='do not look for data')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    if not is_distiller(cfg.model):
+        raise ConfigError(
+            f'{args.config}: the model is {cfg.model.get("type")}, not mmkd.Distiller, '
+            'so nothing is distilled.'
+        )
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    if not args.no_data:
+        check_data(cfg, ('train_dataloader', 'val_dataloader'))
+    _check_batch(cfg)
+    show(MODELS.build(cfg.model))
+
+
+def show(distiller: Distiller) -> None:
+    """Print a built Distiller: models, losses, shapes, adapters and schedules."""
+    console = Console(width=None if Console().is_terminal else 160)
+    models = Table('model', 'type', 'parameters', 'checkpoint', 'input', title='Models')
+    student = distiller.student
+    models.add_row('student', *_row(student, 'its own init_cfg', student))
+    for name, teacher in distiller.teachers.items():
+        source = teacher.checkpoint or 'none: random weights'
+        kind, size, source, stats = _row(teacher.model, source, teacher.model)
+        same = (
+            'as the student' if teacher.renormalise.same else f'renormalised: {stats}'
+        )
+        models.add_row(name, kind, size, source, same)
+    console.print(models)
+    losses = Table(
+        'loss', 'type', 'compares', 'student', 'teacher', 'adapter', 'weight'
+    )
+    losses.title = 'Losses (shapes of a dry run on two made-up images)'
+    for term in distiller.terms:
+        for level, (ours, theirs) in enumerate(term.shapes):
+            first = level == 0
+            losses.add_row(
+                term.name if first else '',
+                type(term.loss).__name__ if first else '',
+                f'{term.pairing.describe()} ({term.teacher})' if first else '',
+                'x'.join(map(str, ours)),
+                'x'.join(map(str, theirs)),
+                _adapter(term.adapters[level]),
+                str(term.schedule) if first else '',
+            )
+    console.print(losses)
+    extra = sum(p.numel() for p in distiller.distill.parameters())
+    console.print(
+        f'Trained beside the student, dropped at export: {extra:,} parameters.'
+    )
+
+
+def _row(model, checkpoint, owner):
+    size = sum(parameter.numel() for parameter in model.parameters())
+    stats = InputStats.of(owner.data_preprocessor)
+    return type(model).__name__, f'{size:,}', checkpoint, str(stats)
+
+
+def _adapter(adapter):
+    if isinstance(adapter, nn.Identity):
+        return '-'
+    size = sum(parameter.numel() for parameter in adapter.parameters())
+    return f'{type(adapter).__name__}, {size:,}'
+
+
+def _check_batch(cfg: Config) -> None:
+    batch = (cfg.get('train_dataloader') or {}).get('batch_size')
+    for name, term in cfg.model.losses.items():
+        over_batch = 'LumiNet' in str(term.get('type')) and term.get('on') == 'logits'
+        if over_batch and batch == 1 and not term.get('sync_stats'):
+            raise ConfigError(
+                f'{name}: LumiNetLoss takes statistics over the batch, and '
+                'train_dataloader.batch_size is 1, so it would be zero; use at least '
+                '2, or sync_stats=True in a distributed run.'
+            )
+
+
+if __name__ == '__main__':
+    run(main)

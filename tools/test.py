@@ -1,0 +1,77 @@
+#!/usr/bin/env python
+"""Test a checkpoint: a distilled student's, or any stock model's."""
+
+import argparse
+
+from mmengine.evaluator import DumpResults
+
+from mmkd.engine.data_check import check_data
+from mmkd.engine.launch import (
+    add_arguments,
+    build_runner,
+    is_distiller,
+    prepare_config,
+    run,
+)
+from mmkd.errors import ConfigError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'config', help="the student's stock config, or the one it was distilled with"
+    )
+    parser.add_argument('checkpoint', help='path or URL')
+    parser.add_argument('--out', help='write the predictions to this .pkl file')
+    parser.add_argument('--show', action='store_true', help='show predictions')
+    parser.add_argument('--show-dir', help='draw predictions into this folder')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds a picture')
+    parser.add_argument('--tta', action='store_true', help='test time augmentation')
+    add_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = prepare_config(args)
+    if is_distiller(cfg.model):
+        # Nothing is taught here; the teacher need not even be there.
+        cfg.model = cfg.model.student
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        _show(cfg, args)
+    if args.tta:
+        _augment(cfg)
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise ConfigError(f'--out must end in .pkl or .pickle, got {args.out!r}.')
+    check_data(cfg, ('test_dataloader',))
+    runner = build_runner(cfg)
+    if args.out:
+        runner.test_evaluator.metrics.append(DumpResults(args.out))
+    runner.test()
+
+
+def _show(cfg, args):
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise ConfigError(
+            '--show and --show-dir need a visualization hook in default_hooks.'
+        )
+    # mmdet's hook is switched on by draw, mmpretrain's by enable.
+    hook['enable' if cfg.get('default_scope') == 'mmpretrain' else 'draw'] = True
+    hook.show = args.show
+    hook.wait_time = args.wait_time
+    if args.show_dir:
+        key = 'out_dir' if cfg.get('default_scope') == 'mmpretrain' else 'test_out_dir'
+        hook[key] = args.show_dir
+
+
+def _augment(cfg):
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise ConfigError('--tta needs tta_model and tta_pipeline in the config.')
+    cfg.model = dict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+if __name__ == '__main__':
+    run(main)
