@@ -34,9 +34,7 @@ def test_equals_the_teachers_own_preprocessing_padding_included(
     student, teacher, pad_value
 ):
     student = DetDataPreprocessor(**student, pad_size_divisor=32)
-    teacher = DetDataPreprocessor(
-        **teacher, pad_size_divisor=32, pad_value=pad_value
-    )
+    teacher = DetDataPreprocessor(**teacher, pad_size_divisor=32, pad_value=pad_value)
     ours = student(images((40, 61), (64, 50)), training=True)
     theirs = teacher(images((40, 61), (64, 50)), training=True)['inputs']
     before = ours['inputs'].clone()

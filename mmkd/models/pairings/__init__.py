@@ -1,5 +1,6 @@
 """Pairings, and how ``on=`` finds one."""
 
+import difflib
 from typing import Optional, Tuple, Union
 
 from torch import nn
@@ -73,7 +74,10 @@ def build_pairing(
     try:
         find_module(student, path, 'student')
     except ConfigError as error:
+        close = difflib.get_close_matches(path, NAMES, n=1)
+        meant = f'; did you mean {close[0]!r}?' if close else ''
         raise ConfigError(
-            f'on={path!r} is no pairing ({", ".join(NAMES)}), and {error}'
+            f'on={path!r} is no pairing ({", ".join(NAMES)}), and {error}'.rstrip('.')
+            + (meant or '.')
         ) from None
     return ModulePairing(path, other, student, teacher), adapter

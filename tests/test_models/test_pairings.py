@@ -1,0 +1,217 @@
+"""What is lined up: logits of images, box heads on the same RoIs, modules."""
+
+import copy
+
+import pytest
+import torch
+
+from mmkd.errors import ConfigError
+from mmkd.models import Distiller, DistillLoss
+from mmkd.registry import MODELS
+from mmkd.testing import (
+    classification_batch,
+    detection_batch,
+    toy_classifier,
+    toy_detector,
+)
+
+CLASSES = 5
+
+
+@MODELS.register_module()
+class RecordingLoss(DistillLoss):
+    """Keeps what it is given."""
+
+    def __init__(self, needs_target=False):
+        super().__init__()
+        self.needs_target = needs_target
+        self.seen = []
+
+    def compare(self, student, teacher, target):
+        self.seen.append((student, teacher, target))
+        return (student - teacher).square().mean()
+
+
+def record(student, on, batch, teacher=None, **arguments):
+    """Go forth and back; return the model and what its loss compared."""
+    torch.manual_seed(0)
+    losses = dict(loss_it=dict(type='RecordingLoss', on=on, **arguments))
+    source = dict(config=teacher or student, allow_untrained=True)
+    model = Distiller(student, losses, teacher=source).train()
+    data = model.data_preprocessor(copy.deepcopy(batch), True)
+    loss = model(**data, mode='loss')['loss_it']
+    loss.backward()
+    assert loss.isfinite()
+    return model, model.distill['loss_it'].loss.seen
+
+
+def _gradient(module):
+    return sum(parameter.grad.abs().sum() for parameter in module.parameters())
+
+
+class TestClassification:
+    def test_logits_of_the_same_images_with_their_labels(self):
+        batch = classification_batch()
+        model, seen = record(
+            toy_classifier(), 'logits', batch, toy_classifier(width=12)
+        )
+        ((student, teacher, target),) = seen
+        wanted = torch.cat([sample.gt_label for sample in batch['data_samples']])
+        assert torch.equal(target, wanted)
+        source = model.teachers['teacher'].model
+        inputs = source.data_preprocessor(batch)['inputs']
+        torch.testing.assert_close(teacher, source(inputs), rtol=1e-4, atol=1e-5)
+        assert student.requires_grad and not teacher.requires_grad
+
+    def test_mixed_labels_reach_the_loss_as_they_are(self):
+        student = toy_classifier()
+        student.train_cfg = dict(augments=dict(type='Mixup', alpha=1.0))
+        student.data_preprocessor.num_classes = 10
+        _, seen = record(student, 'logits', classification_batch(), toy_classifier())
+        target = seen[0][2]
+        assert target.shape == (4, 10)
+        torch.testing.assert_close(target.sum(dim=1), torch.ones(4))
+
+    def test_hard_label_losses_are_refused_under_mixup(self):
+        student = toy_classifier()
+        student.train_cfg = dict(augments=dict(type='Mixup', alpha=1.0))
+        for soft_targets, allowed in (('error', False), ('argmax', True)):
+            spec = dict(type='DKDLoss', on='logits', soft_targets=soft_targets)
+            teacher = dict(config=toy_classifier(), allow_untrained=True)
+
+            def build(spec=spec, teacher=teacher):
+                return Distiller(student, dict(loss_dkd=spec), teacher=teacher)
+
+            if allowed:
+                build()
+            else:
+                with pytest.raises(ConfigError, match='Mixup, CutMix'):
+                    build()
+
+
+@pytest.mark.parametrize('kind, stages', [('faster', 1), ('mask', 1), ('cascade', 3)])
+class TestRoI:
+    def test_both_heads_answer_about_the_students_rois(self, kind, stages):
+        student = toy_detector(kind, CLASSES)
+        teacher = toy_detector(kind, CLASSES, width=12)
+        batch = detection_batch(classes=CLASSES, masks=kind == 'mask')
+        model, seen = record(student, 'roi.logits', batch, teacher)
+        assert len(seen) == stages
+        for logits, theirs, target in seen:
+            assert logits.shape == theirs.shape == (len(target), CLASSES + 1)
+            assert target.max() == CLASSES  # background, last
+            assert (target < CLASSES).any()
+            assert logits.requires_grad and not theirs.requires_grad
+        assert _gradient(model.student.backbone.layer2) > 0
+
+    def test_an_equal_teacher_in_the_same_mode_gives_zero(self, kind, stages):
+        """So RoIs, features and order are the same on both sides."""
+        student = toy_detector(kind, CLASSES)
+        losses = dict(loss_kd=dict(type='KDLoss', on='roi.logits'))
+        source = dict(config=student, allow_untrained=True)
+        model = Distiller(student, losses, teacher=source).eval()
+        model.teachers['teacher'].model.load_state_dict(model.student.state_dict())
+        batch = detection_batch(classes=CLASSES, masks=kind == 'mask')
+        found = model(**model.data_preprocessor(batch, True), mode='loss')
+        assert found['loss_kd'].item() == pytest.approx(0, abs=1e-6)
+        noise = torch.randn_like(model.student.backbone.conv1.weight)
+        model.student.backbone.conv1.weight.data += noise
+        found = model(**model.data_preprocessor(batch, True), mode='loss')
+        assert found['loss_kd'] > 1e-6
+
+
+class TestRoISelection:
+    student = toy_detector('faster', CLASSES)
+    batch = detection_batch(classes=CLASSES)
+
+    def compare(self, **options):
+        on = dict(pairing='roi.logits', **options)
+        return record(self.student, on, self.batch)[1][0]
+
+    def test_foreground(self):
+        everything = self.compare()
+        student, teacher, target = self.compare(select='fg')
+        keep = everything[2] < CLASSES
+        assert 0 < len(target) < len(keep)
+        assert torch.equal(target, everything[2][keep])
+        assert torch.equal(student, everything[0][keep])
+        assert torch.equal(teacher, everything[1][keep])
+
+    def test_where_the_teacher_is_sure(self):
+        everything = self.compare()
+        sure = everything[1].softmax(1)[:, :CLASSES].amax(1)
+        level = sure.median().item()
+        student, _, _ = self.compare(select='teacher_conf', conf=level)
+        assert torch.equal(student, everything[0][sure >= level])
+        assert 0 < len(student) < len(sure)
+
+    def test_without_background(self):
+        everything = self.compare()
+        student, teacher, _ = self.compare(background=False)
+        assert torch.equal(student, everything[0][:, :CLASSES])
+        assert torch.equal(teacher, everything[1][:, :CLASSES])
+
+    def test_no_object_gives_a_zero_in_the_graph(self):
+        empty = detection_batch(objects=(0, 0), classes=CLASSES)
+        losses = dict(
+            loss_kd=dict(type='KDLoss', on=dict(pairing='roi.logits', select='fg'))
+        )
+        source = dict(config=self.student, allow_untrained=True)
+        model = Distiller(self.student, losses, teacher=source).train()
+        found = model(**model.data_preprocessor(empty, True), mode='loss')
+        assert found['loss_kd'].item() == 0 and found['loss_kd'].requires_grad
+
+    def test_box_deltas_of_the_labelled_class(self):
+        model, ((student, teacher, _),) = record(self.student, 'roi.boxes', self.batch)
+        assert student.shape == teacher.shape and student.shape[1] == 4
+        foreground = self.compare(select='fg')[2]
+        assert len(student) == len(foreground)
+
+    def test_cascade_stages(self):
+        student = toy_detector('cascade', CLASSES)
+        on = dict(pairing='roi.logits', stages=[1])
+        model, seen = record(student, on, self.batch)
+        assert len(seen) == 1
+        (shapes,) = [model.distill['loss_it'].shapes]
+        assert shapes == [((2, CLASSES + 1),) * 2]
+
+
+class TestModules:
+    def test_five_levels_of_a_neck_through_adapters(self):
+        student = toy_detector('faster', CLASSES)
+        teacher = toy_detector('faster', CLASSES)
+        teacher.neck.out_channels = 24
+        teacher.rpn_head.in_channels = teacher.roi_head.bbox_head.in_channels = 24
+        teacher.roi_head.bbox_roi_extractor.out_channels = 24
+        batch = detection_batch(classes=CLASSES)
+        model, seen = record(student, 'neck', batch, teacher)
+        adapters = model.distill['loss_it'].adapters
+        assert [adapter.weight.shape for adapter in adapters] == [(24, 16, 1, 1)] * 5
+        assert [ours.shape for ours, _, _ in seen] == [
+            theirs.shape for _, theirs, _ in seen
+        ]
+        assert all(_gradient(adapter) > 0 for adapter in adapters)
+        source = model.teachers['teacher']
+        data = model.data_preprocessor(batch, True)
+        features = source.model.extract_feat(data['inputs'])
+        for (_, theirs, _), wanted in zip(seen, features):
+            torch.testing.assert_close(theirs, wanted, rtol=1e-4, atol=1e-5)
+
+    def test_vectors_through_a_linear_adapter(self):
+        teacher = toy_classifier(width=12)
+        model, _ = record(toy_classifier(), 'neck', classification_batch(), teacher)
+        (adapter,) = model.distill['loss_it'].adapters
+        assert adapter.weight.shape == (96, 64)
+
+    def test_modules_of_other_names(self):
+        on = dict(student='backbone.layer1', teacher='backbone.layer1.1')
+        model, seen = record(toy_classifier(), on, classification_batch())
+        assert len(seen) == 1 and not list(model.distill.parameters())
+
+    def test_inside_the_roi_head_the_students_rois_are_used(self):
+        name = 'roi_head.bbox_roi_extractor'
+        student = toy_detector('faster', CLASSES)
+        _, ((ours, theirs, _),) = record(
+            student, name, detection_batch(classes=CLASSES)
+        )
+        assert ours.shape == theirs.shape and ours.shape[1:] == (16, 7, 7)

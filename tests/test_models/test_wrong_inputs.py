@@ -1,0 +1,269 @@
+"""Wrong inputs: each gets its sentence, before the first step where it can.
+
+The table is printed by ``pytest tests/test_models/test_wrong_inputs.py -s -k table``.
+"""
+
+import copy
+import re
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODELS
+from mmengine.visualization import Visualizer
+
+from mmkd.engine.config import load_config
+from mmkd.engine.data_check import check_data
+from mmkd.errors import MMKDError
+from mmkd.models import Distiller
+from mmkd.testing import (
+    classification_batch,
+    toy_classifier,
+    toy_detector,
+)
+
+KD = dict(type='KDLoss', on='logits')
+
+
+def classifier(loss=KD, name='loss_kd', student=None, **teacher):
+    spec = dict(dict(config=toy_classifier(), allow_untrained=True), **teacher)
+    return Distiller(student or toy_classifier(), {name: loss}, teacher=spec)
+
+
+def detector(loss, student=None, config=None):
+    spec = dict(config=config or toy_detector(), allow_untrained=True)
+    return Distiller(student or toy_detector(), dict(loss_it=loss), teacher=spec)
+
+
+def step(model, batch):
+    optim_wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
+    return model.train().train_step(copy.deepcopy(batch), optim_wrapper)
+
+
+def save(path, model=None, **meta):
+    weights = MODELS.build(model or toy_classifier()).state_dict()
+    torch.save(dict(state_dict=weights, meta=meta), path)
+    return str(path)
+
+
+CASES = {}
+
+
+def case(title, sentence):
+    """Register a wrong input and the sentence (a pattern) that it must get."""
+
+    def register(function):
+        CASES[title] = (function, sentence)
+        return function
+
+    return register
+
+
+@case('no teacher checkpoint', 'the teacher has no checkpoint: give')
+def _(tmp_path):
+    classifier(allow_untrained=False)
+
+
+@case('checkpoint is not there', r'no_such\.pth')
+def _(tmp_path):
+    classifier(checkpoint=str(tmp_path / 'no_such.pth'))
+
+
+@case('checkpoint is cut short', 'truncated')
+def _(tmp_path):
+    path = save(tmp_path / 'cut.pth')
+    with open(path, 'r+b') as file:
+        file.truncate(10000)
+    classifier(checkpoint=path)
+
+
+@case('checkpoint of another width', 'does not fit the teacher.*size mismatch')
+def _(tmp_path):
+    path = save(tmp_path / 'wide.pth', toy_classifier(width=12))
+    classifier(checkpoint=path)
+
+
+@case('checkpoint of another task', 'missing keys backbone.*unexpected keys')
+def _(tmp_path):
+    path = save(
+        tmp_path / 'linear.pth',
+        dict(type='mmkd.LinearAdapter', in_channels=2, out_channels=2),
+    )
+    classifier(checkpoint=path)
+
+
+@case('teacher of other classes, by count', 'has 10 columns and the teacher 7')
+def _(tmp_path):
+    classifier(config=toy_classifier(classes=7))
+
+
+@case('teacher of other classes, by name', "class 1 is 'wolf' to it and 'dog'")
+def _(tmp_path):
+    names = [str(index) for index in range(10)]
+    path = save(
+        tmp_path / 'names.pth',
+        dataset_meta=dict(classes=['cat', 'wolf', *names[2:]]),
+    )
+    model = classifier(checkpoint=path)
+    visualizer = Visualizer.get_instance('wrong_inputs')
+    visualizer.dataset_meta = dict(classes=['cat', 'dog', *names[2:]])
+    try:
+        step(model, classification_batch())
+    finally:
+        visualizer.dataset_meta = {}
+
+
+@case('teacher of another task', r'needs a two-stage detector, but the teacher')
+def _(tmp_path):
+    detector(dict(KD, on='roi.logits'), config=toy_classifier())
+
+
+@case('classifier pairing on a detector', "on='logits' needs a classifier")
+def _(tmp_path):
+    detector(KD)
+
+
+@case('unknown on', "on='rois.logits' is no pairing .*did you mean 'roi.logits'")
+def _(tmp_path):
+    detector(dict(KD, on='rois.logits'))
+
+
+@case('unknown pairing option', "on='roi.logits': .*unexpected keyword argument 'fg'")
+def _(tmp_path):
+    detector(dict(KD, on=dict(pairing='roi.logits', fg=True)))
+
+
+@case('no on', "missing a required argument: 'on'")
+def _(tmp_path):
+    classifier(dict(type='KDLoss'))
+
+
+@case('unknown loss', "unknown loss 'LuminetLoss'.*did you mean LumiNetLoss")
+def _(tmp_path):
+    classifier(dict(KD, type='LuminetLoss'))
+
+
+@case('a loss of another package', 'is no distillation loss')
+def _(tmp_path):
+    classifier(dict(KD, type='mmpretrain.CrossEntropyLoss'))
+
+
+@case('unknown argument of a loss', "unexpected keyword argument 'temperature'.*tau")
+def _(tmp_path):
+    classifier(dict(KD, temperature=4))
+
+
+@case('a loss whose name hides it from the sum', "'kd' must contain 'loss'")
+def _(tmp_path):
+    classifier(name='kd')
+
+
+@case("a name that is the student's", "has a loss named 'loss_student' already")
+def _(tmp_path):
+    step(classifier(name='loss_student'), classification_batch())
+
+
+@case('unknown module of the student', "no module 'backbone.layer5'.*backbone.layer")
+def _(tmp_path):
+    classifier(dict(type='FeatureMSELoss', on='backbone.layer5'))
+
+
+@case('unknown module of the teacher', "the teacher .* has no module 'nek'.*neck")
+def _(tmp_path):
+    on = dict(student='neck', teacher='nek')
+    classifier(dict(type='FeatureMSELoss', on=on))
+
+
+@case('channel mismatch without adapter', 'differ in channels')
+def _(tmp_path):
+    on = dict(student='backbone.layer1', adapter=None)
+    loss = dict(type='FeatureMSELoss', on=on)
+    classifier(loss, config=toy_classifier(width=12))
+
+
+@case('spatial mismatch', r'layer1 and backbone\.layer2\).*differ in size')
+def _(tmp_path):
+    on = dict(student='backbone.layer1', teacher='backbone.layer2')
+    classifier(dict(type='FeatureMSELoss', on=on))
+
+
+@case('another number of levels', 'puts out 4 tensors and the teacher 5')
+def _(tmp_path):
+    on = dict(student='backbone', teacher='neck')
+    detector(dict(type='FeatureMSELoss', on=on))
+
+
+@case('tap of a module overwritten in place', "'backbone.bn1' was changed in place")
+def _(tmp_path):
+    classifier(dict(type='FeatureMSELoss', on='backbone.bn1'))
+
+
+@case('labels for a feature loss', 'DKDLoss needs labels, which come with logits')
+def _(tmp_path):
+    classifier(dict(type='DKDLoss', on='neck'))
+
+
+@case('labels of a background that is left out', "add select='fg'")
+def _(tmp_path):
+    on = dict(pairing='roi.logits', background=False)
+    detector(dict(type='DKDLoss', on=on))
+
+
+@case('a loss that is not finite', 'loss_kd is not finite: the student put out')
+def _(tmp_path):
+    model = classifier()
+    model.student.head.fc.weight.data.fill_(float('nan'))
+    step(model, classification_batch())
+
+
+@case('two ways to name teachers', 'give teacher=.*got both')
+def _(tmp_path):
+    Distiller(toy_classifier(), dict(loss_kd=KD), teacher={}, teachers={})
+
+
+@case('which of two teachers', 'teacher=None, but there are a, b')
+def _(tmp_path):
+    spec = dict(config=toy_classifier(), allow_untrained=True)
+    Distiller(toy_classifier(), dict(loss_kd=KD), teachers=dict(a=spec, b=spec))
+
+
+@case(
+    "another student's checkpoint", 'none of the .* tensors .* belongs to the student'
+)
+def _(tmp_path):
+    classifier().load_state_dict(dict(architecture=torch.zeros(1)))
+
+
+@case('config file is not there', 'config no_such.py cannot be read')
+def _(tmp_path):
+    load_config('no_such.py')
+
+
+@case('config of a package that is not installed', 'mmpose is not installed')
+def _(tmp_path):
+    classifier(config='mmpose::body_2d_keypoint/topdown.py')
+
+
+@case('data root is not there', "data root 'data/nowhere' of CocoDataset is no folder")
+def _(tmp_path):
+    cfg = load_config('mmdet::_base_/datasets/coco_detection.py')
+    cfg.train_dataloader.dataset.data_root = 'data/nowhere'
+    check_data(cfg)
+
+
+@case('annotation file is not there', "annotation file 'annotations/instances_train")
+def _(tmp_path):
+    cfg = load_config('mmdet::_base_/datasets/coco_detection.py')
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    check_data(cfg)
+
+
+@pytest.mark.parametrize('title', CASES)
+def test_table(title, tmp_path):
+    function, sentence = CASES[title]
+    with pytest.raises(MMKDError) as caught:
+        function(tmp_path)
+    message = str(caught.value)
+    assert re.search(sentence, message, re.DOTALL), message
+    assert '\n' not in message and message[-1] in '.?', message
+    print(f'\n| {title} | {message.replace(str(tmp_path), "...")} |')

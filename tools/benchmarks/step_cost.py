@@ -1,0 +1,179 @@
+#!/usr/bin/env python
+"""What distilling costs: a Distiller's full step against its bare parts.
+
+Measured in one run, in turn: (a) the teacher's forward of what is needed, (b) the
+student's plain training step, (c) the Distiller's training step. The ratio is
+c / (a + b), round by round; the median is reported. Memory is what a step allocates
+above its start, at its peak.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODELS, init_default_scope
+
+from mmkd.engine.config import load_config
+from mmkd.engine.launch import is_distiller, run
+from mmkd.errors import ConfigError
+from mmkd.models.taps import Taps
+from mmkd.testing import classification_batch, detection_batch
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='a config with a Distiller and one teacher')
+    parser.add_argument('--batch', type=int, default=16)
+    parser.add_argument('--size', type=int, default=224, help='image side, pixels')
+    parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--json', help='write the figures to this file')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    if not is_distiller(cfg.model) or 'teacher' not in cfg.model:
+        raise ConfigError(f'{args.config} has no Distiller with one teacher.')
+    # Speed does not depend on the weights.
+    cfg.model.teacher.update(checkpoint=None, allow_untrained=True)
+    init_default_scope(cfg.default_scope)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    torch.manual_seed(0)
+    distiller = MODELS.build(cfg.model).to(device).train()
+    student = MODELS.build(cfg.model.student).to(device).train()
+    student.load_state_dict(distiller.student.state_dict())
+    teacher = distiller.teachers['teacher'].model
+    batch = make_batch(student, args.batch, args.size)
+
+    steps = dict(
+        teacher=bare_teacher(teacher, student, batch),
+        student=training_step(student, batch),
+        distiller=training_step(distiller, batch),
+    )
+    figures = measure(steps, args.rounds, device)
+    figures.update(config=args.config, batch=args.batch, size=args.size, device=device)
+    figures['teacher_weights_mib'] = weights(teacher)
+    report(figures)
+    if args.json:
+        Path(args.json).write_text(json.dumps(figures, indent=1))
+
+
+def make_batch(student, batch, size):
+    if hasattr(student, 'roi_head'):
+        return detection_batch([3] * batch, classes=80, size=size)
+    return classification_batch(batch, classes=student.head.num_classes, size=size)
+
+
+def training_step(model, batch):
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    wrapper = OptimWrapper(optimizer)
+    return lambda: model.train_step(copy.deepcopy(batch), wrapper)
+
+
+def bare_teacher(teacher, student, batch):
+    """The least a teacher has to do, written without mmkd."""
+    data = student.data_preprocessor(copy.deepcopy(batch), True)
+    if not hasattr(teacher, 'roi_head'):
+        return torch.no_grad()(lambda: teacher(data['inputs'], mode='tensor'))
+    with Taps(student, (), 'student', ['roi_head.bbox_roi_extractor']) as taps:
+        student(**copy.deepcopy(data), mode='loss')
+    rois = taps['roi_head.bbox_roi_extractor'].calls[0].args[1].detach()
+
+    @torch.no_grad()
+    def step():
+        feats = teacher.extract_feat(data['inputs'])
+        teacher.roi_head._bbox_forward(feats, rois)
+
+    return step
+
+
+def measure(steps, rounds, device):
+    for _ in range(2):
+        for step in steps.values():
+            step()
+    memory = {f'{name}_mib': peak(step, device) for name, step in steps.items()}
+    times = {name: [] for name in steps}
+    for number in range(rounds):
+        names = list(steps)
+        # Another order each round: none profits from the one before it.
+        for name in names[number % 3 :] + names[: number % 3]:
+            times[name].append(clock(steps[name], device))
+    ratios = [
+        whole / (a + b)
+        for a, b, whole in zip(times['teacher'], times['student'], times['distiller'])
+    ]
+    medians = {f'{name}_ms': 1e3 * statistics.median(times[name]) for name in steps}
+    quartiles = statistics.quantiles(ratios, n=4)
+    return dict(medians, **memory, ratio=quartiles[1], ratio_quartiles=quartiles)
+
+
+def clock(step, device):
+    if device == 'cuda':
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    step()
+    if device == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak(step, device):
+    """MiB allocated above the start of a step, at its peak."""
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        start = torch.cuda.memory_allocated()
+        step()
+        return (torch.cuda.max_memory_allocated() - start) / 2**20
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profiler:
+        step()
+    held = highest = 0
+    events = profiler.profiler.kineto_results.events()
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            highest = max(highest, held)
+    return highest / 2**20
+
+
+def weights(model):
+    tensors = [*model.parameters(), *model.buffers()]
+    return sum(tensor.nbytes for tensor in tensors) / 2**20
+
+
+def report(figures):
+    low, _, high = figures['ratio_quartiles']
+    allowed = figures['teacher_weights_mib'] + figures['teacher_mib']
+    more = figures['distiller_mib'] - figures['student_mib']
+    print(
+        f'{figures["config"]}, batch {figures["batch"]}, {figures["size"]} px, '
+        f'{figures["device"]}'
+    )
+    print('| part | ms a step (median) | peak MiB above its start |')
+    print('|---|---|---|')
+    for name in ('teacher', 'student', 'distiller'):
+        print(
+            f'| {name} | {figures[f"{name}_ms"]:.1f} | {figures[f"{name}_mib"]:.1f} |'
+        )
+    print(
+        f'time: distiller / (teacher + student) = {figures["ratio"]:.3f} '
+        f'(quartiles {low:.3f} to {high:.3f})'
+    )
+    print(
+        f'memory: {more + figures["teacher_weights_mib"]:.1f} MiB over the student '
+        f'alone, weights included; weights {figures["teacher_weights_mib"]:.1f} + '
+        f'no-grad activations {figures["teacher_mib"]:.1f} = {allowed:.1f} MiB'
+    )
+
+
+if __name__ == '__main__':
+    run(main)
