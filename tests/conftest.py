@@ -7,6 +7,8 @@ import torch
 from mmengine.logging import MessageHub
 from mmengine.visualization import Visualizer
 
+import mmkd  # noqa: F401  before any test module imports mmcv.ops or mmdet
+
 # MMEngine reloads pkg_resources at every package:: base, and it says so every time.
 warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
 # The networks are tiny: a second thread costs more than it brings.

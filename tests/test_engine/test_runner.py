@@ -1,0 +1,221 @@
+"""A Distiller in MMEngine's Runner: EMA, resuming, evaluating the teacher."""
+
+import copy
+import re
+
+import pytest
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
+from torch.utils.data import Dataset
+
+from mmkd.engine.hooks import TeacherEvalHook
+from mmkd.errors import CheckpointError, ConfigError, MMKDError
+from mmkd.testing import toy_classifier
+
+CLASSES = tuple('abcdefghij')
+
+
+class Noise(Dataset):
+    """Sixteen noise images with labels."""
+
+    metainfo = dict(classes=CLASSES)
+
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        image = torch.randint(0, 256, (3, 32, 32), generator=generator).byte()
+        return dict(inputs=image, data_samples=DataSample().set_gt_label(index % 10))
+
+
+class Constant(BaseMetric):
+    """The share of images whose most likely class is the first."""
+
+    default_prefix = 'toy'
+
+    def process(self, data_batch, data_samples):
+        self.results += [int(sample['pred_label']) == 0 for sample in data_samples]
+
+    def compute_metrics(self, results):
+        return dict(first=100.0 * sum(results) / len(results))
+
+
+class Record(Hook):
+    """Keeps what is logged in each iteration."""
+
+    def __init__(self):
+        self.rows = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        row = {key: value.item() for key, value in outputs.items()}
+        lr = runner.optim_wrapper.get_lr()['lr'][0]
+        self.rows.append(dict(row, iter=runner.iter, lr=lr))
+
+
+def distiller(weight=1.0):
+    losses = dict(
+        loss_lumi=dict(
+            type='LumiNetLoss', on='logits', tau=4.0, alpha=3.0, weight=weight
+        ),
+        loss_feature=dict(type='FeatureMSELoss', on='backbone.layer2'),
+    )
+    teacher = dict(config=toy_classifier(width=12), allow_untrained=True)
+    return dict(
+        type='mmkd.Distiller', student=toy_classifier(), teacher=teacher, losses=losses
+    )
+
+
+def runner(work_dir, model=None, epochs=2, hooks=(), name=None, **kwargs):
+    loader = dict(dataset=Noise(), batch_size=4, num_workers=0)
+    train = dict(loader, sampler=dict(type='DefaultSampler', shuffle=True))
+    val = dict(loader, sampler=dict(type='DefaultSampler', shuffle=False))
+    checkpoint = dict(type='CheckpointHook', interval=1)
+    return Runner(
+        model=copy.deepcopy(model or distiller()),
+        work_dir=str(work_dir),
+        train_dataloader=train,
+        val_dataloader=val,
+        val_evaluator=dict(type=Constant),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        val_cfg=dict(),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
+        param_scheduler=dict(type='MultiStepLR', milestones=[2], gamma=0.1, end=9),
+        default_hooks=dict(checkpoint=checkpoint),
+        custom_hooks=list(hooks),
+        randomness=dict(seed=0),
+        default_scope='mmpretrain',
+        experiment_name=name or work_dir.name,
+        **kwargs,
+    )
+
+
+def same(one, two):
+    return list(one) == list(two) and all(torch.equal(one[k], two[k]) for k in one)
+
+
+class TestResume:
+    @pytest.mark.parametrize('ema', [False, True])
+    def test_a_resumed_run_equals_the_uninterrupted_one(self, tmp_path, ema):
+        averaging = [dict(type='EMAHook', momentum=0.1)] if ema else []
+        weight = dict(value=2.0, warmup_epochs=3)
+
+        def run(folder, epochs, **kwargs):
+            record = Record()
+            hooks = [record, *averaging]
+            trained = runner(
+                tmp_path / folder,
+                distiller(weight),
+                epochs,
+                hooks,
+                name=f'{folder}{epochs}{ema}',
+                **kwargs,
+            )
+            trained.train()
+            return record.rows, torch.load(
+                tmp_path / folder / f'epoch_{epochs}.pth', weights_only=False
+            )
+
+        rows, whole = run('whole', 4)
+        run('parts', 2)
+        later, resumed = run('parts', 4, resume=True)
+        assert [row['iter'] for row in later] == list(range(8, 16))
+        assert [row['lr'] for row in later] == [row['lr'] for row in rows[8:]]
+        assert [row['weight_lumi'] for row in later] == [2.0] * 8
+        assert [row['weight_lumi'] for row in rows[:8:4]] == pytest.approx(
+            [2 / 3, 4 / 3]
+        )
+        assert [set(row) for row in later] == [set(row) for row in rows[8:]]
+        assert same(whole['state_dict'], resumed['state_dict'])
+        assert any(key.startswith('distill.') for key in resumed['state_dict'])
+
+    def test_the_averaged_weights_are_what_a_stock_model_loads(self, tmp_path):
+        trained = runner(tmp_path, hooks=[dict(type='EMAHook', momentum=0.5)])
+        trained.train()
+        checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+        stock = MODELS.build(toy_classifier())
+        weights = {
+            key: value
+            for key, value in checkpoint['state_dict'].items()
+            if not key.startswith('distill.')
+        }
+        stock.load_state_dict(weights)
+        current = trained.model.student.head.fc.weight
+        assert not torch.equal(stock.head.fc.weight, current)
+        assert torch.equal(
+            checkpoint['ema_state_dict']['module.head.fc.weight'], current.detach()
+        )
+
+
+class TestTeacherEval:
+    def test_evaluates_once_and_prints_it_beside_the_student(
+        self, tmp_path, monkeypatch
+    ):
+        calls = []
+        evaluate = TeacherEvalHook._evaluate
+
+        def count(*args):
+            calls.append(1)
+            return evaluate(*args)
+
+        monkeypatch.setattr(TeacherEvalHook, '_evaluate', staticmethod(count))
+        hook = dict(type='mmkd.TeacherEvalHook', floor={'toy/first': 0.0})
+        runner(tmp_path, hooks=[hook], name='eval2').train()
+        runner(tmp_path, epochs=3, hooks=[hook], name='eval3', resume=True).train()
+        assert len(calls) == 1
+        logs = ''.join(path.read_text() for path in sorted(tmp_path.glob('*/*.log')))
+        shown = re.search(r'teacher: toy/first ([\d.]+)', logs).group(1)
+        assert logs.count('student / teacher: toy/first ') == 3
+        assert f' / {shown}\n' in logs
+
+    def test_the_figure_is_the_teachers_own(self, tmp_path):
+        built = runner(tmp_path, name='own')
+        teacher = built.model.teachers['teacher']
+        teacher.model.head.fc.weight.data.zero_()
+        teacher.model.head.fc.bias.data.copy_(torch.arange(10, 0, -1.0))
+        built.val_loop  # noqa: B018  built on first use
+        assert TeacherEvalHook._evaluate(built, teacher) == {'toy/first': 100.0}
+
+    @pytest.mark.parametrize(
+        'floor, error, sentence',
+        [
+            ({'toy/first': 101.0}, CheckpointError, 'below the floor of 101'),
+            ({'toy/last': 0.0}, ConfigError, "names 'toy/last', but .*toy/first"),
+        ],
+    )
+    def test_a_bad_teacher_or_metric_stops_before_training(
+        self, tmp_path, floor, error, sentence
+    ):
+        record = Record()
+        hook = dict(type='mmkd.TeacherEvalHook', floor=floor)
+        with pytest.raises(error, match=sentence):
+            runner(tmp_path, hooks=[hook, record]).train()
+        assert not record.rows
+
+
+def test_class_names_are_compared_before_the_first_step(tmp_path):
+    weights = MODELS.build(toy_classifier(width=12)).state_dict()
+    meta = dict(dataset_meta=dict(classes=('b', 'a', *CLASSES[2:])))
+    path = tmp_path / 'teacher.pth'
+    torch.save(dict(state_dict=weights, meta=meta), path)
+    model = distiller()
+    model['teacher']['checkpoint'] = str(path)
+    record = Record()
+    with pytest.raises(MMKDError, match="class 0 is 'b' to it and 'a'"):
+        runner(tmp_path / 'run', model, hooks=[record]).train()
+    assert not record.rows
+
+
+def test_hooks_of_stock_configs_reach_the_student(tmp_path):
+    seen = []
+
+    class Reach(Hook):
+        def before_train_epoch(self, runner):
+            seen.append(runner.model.backbone is runner.model.student.backbone)
+
+    runner(tmp_path, epochs=1, hooks=[Reach()]).train()
+    assert seen == [True]
