@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader
 
-from mmkd.engine.config import load_config
+from mmkd.engine.config import build_model, load_config
 from mmkd.engine.launch import is_distiller, run
 from mmkd.errors import CheckpointError
 
@@ -66,8 +65,7 @@ def stock_config(cfg: Config) -> Config:
 
 
 def _check_fit(cfg, weights, path):
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
-    wanted = MODELS.build(cfg.model).state_dict()
+    wanted = build_model(cfg).state_dict()
     odd = sorted(set(wanted) ^ set(weights))
     odd += [
         key

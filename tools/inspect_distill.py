@@ -4,12 +4,11 @@
 import argparse
 
 from mmengine.config import Config, DictAction
-from mmengine.registry import MODELS, init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from mmkd.engine.config import load_config
+from mmkd.engine.config import build_model, load_config
 from mmkd.engine.data_check import check_data
 from mmkd.engine.launch import is_distiller, run
 from mmkd.errors import ConfigError
@@ -33,11 +32,10 @@ def main() -> None:
             f'{args.config}: the model is {cfg.model.get("type")}, not mmkd.Distiller, '
             'so nothing is distilled.'
         )
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
     if not args.no_data:
         check_data(cfg, ('train_dataloader', 'val_dataloader'))
     _check_batch(cfg)
-    show(MODELS.build(cfg.model))
+    show(build_model(cfg))
 
 
 def show(distiller: Distiller) -> None:

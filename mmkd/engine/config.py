@@ -1,8 +1,11 @@
 """Reading configs, with errors that say what to do."""
 
+import copy
 from typing import Optional
 
 from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
 
 from mmkd.errors import ConfigError
 
@@ -44,3 +47,12 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
             f'config {path} is not valid: {type(error).__name__}: {error}.'
         ) from error
     return cfg
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build a config's model as a Runner does, under its scope and preprocessor."""
+    model = copy.deepcopy(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        return MODELS.build(model)

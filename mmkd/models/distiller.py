@@ -15,7 +15,7 @@ from .checkpoint import keep_student_keys
 from .dry_run import dry_run, isolated_rng
 from .guards import FiniteCheck, check_classes
 from .schedule import Progress
-from .teacher import Teacher
+from .teacher import Teacher, preprocessed
 from .teacher_pass import TeacherPass, student_taps
 from .term import Term
 
@@ -39,6 +39,9 @@ class Distiller(BaseModel):
         probe_size (tuple[int, int], optional): Height and width of the made-up
             images on which shapes are checked when building. Defaults to the
             student's ``img_size``, or 128.
+        data_preprocessor (dict, optional): The student's, where it has none. The
+            Runner passes it on from the config's top level, where mmpretrain's
+            configs keep it.
 
     Raises:
         ConfigError: The parts do not fit together.
@@ -59,11 +62,12 @@ class Distiller(BaseModel):
         teacher: Optional[dict] = None,
         teachers: Optional[Dict[str, dict]] = None,
         probe_size: Optional[Sequence[int]] = None,
+        data_preprocessor: Optional[dict] = None,
     ) -> None:
         super().__init__()
         del self.data_preprocessor  # the student's, through __getattr__
         if isinstance(student, dict):
-            student = ROOT_MODELS.build(student)
+            student = ROOT_MODELS.build(preprocessed(student, data_preprocessor))
         self.student = student
         self.teachers: Dict[str, Teacher] = {}
         self.distill = nn.ModuleDict()

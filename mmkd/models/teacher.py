@@ -112,6 +112,13 @@ class Teacher:
         self.classes = _classes(checkpoint.get('meta') or {})
 
 
+def preprocessed(model: dict, data_preprocessor: Optional[dict]) -> dict:
+    """Return a model's config with a data preprocessor, its own if it has one."""
+    if data_preprocessor is None:
+        return model
+    return dict(dict(data_preprocessor=data_preprocessor), **model)
+
+
 def _build(config):
     if isinstance(config, str):
         config = load_config(config)._cfg_dict
@@ -125,6 +132,8 @@ def _build(config):
     if model['type'] in ('mmkd.Distiller', 'Distiller'):
         # A student that was distilled before teaches on: its file is the student's.
         model = model['student']
+    if model is not cfg:
+        model = preprocessed(model, cfg.get('data_preprocessor'))
     scope = cfg.get('default_scope')
     with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
         return registry.build(model)

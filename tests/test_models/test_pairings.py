@@ -186,7 +186,9 @@ class TestModules:
         batch = detection_batch(classes=CLASSES)
         model, seen = record(student, 'neck', batch, teacher)
         adapters = model.distill['loss_it'].adapters
-        assert [adapter.weight.shape for adapter in adapters] == [(24, 16, 1, 1)] * 5
+        assert [adapter.weight.shape for adapter in adapters] == [
+            (24, student.neck.out_channels, 1, 1)
+        ] * 5
         assert [ours.shape for ours, _, _ in seen] == [
             theirs.shape for _, theirs, _ in seen
         ]
@@ -214,4 +216,8 @@ class TestModules:
         _, ((ours, theirs, _),) = record(
             student, name, detection_batch(classes=CLASSES)
         )
-        assert ours.shape == theirs.shape and ours.shape[1:] == (16, 7, 7)
+        assert ours.shape == theirs.shape and ours.shape[1:] == (
+            student.neck.out_channels,
+            7,
+            7,
+        )

@@ -17,9 +17,8 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 from mmengine.optim import OptimWrapper
-from mmengine.registry import MODELS, init_default_scope
 
-from mmkd.engine.config import load_config
+from mmkd.engine.config import build_model, load_config
 from mmkd.engine.launch import is_distiller, run
 from mmkd.errors import ConfigError
 from mmkd.models.taps import Taps
@@ -44,11 +43,11 @@ def main() -> None:
         raise ConfigError(f'{args.config} has no Distiller with one teacher.')
     # Speed does not depend on the weights.
     cfg.model.teacher.update(checkpoint=None, allow_untrained=True)
-    init_default_scope(cfg.default_scope)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     torch.manual_seed(0)
-    distiller = MODELS.build(cfg.model).to(device).train()
-    student = MODELS.build(cfg.model.student).to(device).train()
+    distiller = build_model(cfg).to(device).train()
+    cfg.model = cfg.model.student
+    student = build_model(cfg).to(device).train()
     student.load_state_dict(distiller.student.state_dict())
     teacher = distiller.teachers['teacher'].model
     batch = make_batch(student, args.batch, args.size)

@@ -74,6 +74,12 @@ class TeacherEvalHook(Hook):
         }
 
     def _check(self, figures, name):
+        if self.floor and not figures:
+            raise CheckpointError(
+                f'the {name} finds nothing on the val set, so there is no figure to '
+                'hold against the floor: check its checkpoint and input statistics '
+                '(tools/inspect_distill.py shows them).'
+            )
         for metric, least in self.floor.items():
             if metric not in figures:
                 raise ConfigError(

@@ -1,0 +1,24 @@
+# LumiNet, Faster R-CNN: ResNet-50-FPN teaches MobileNetV2-FPN.
+_base_ = './none_frcnn_mv2.py'
+student = _base_.model
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=student,
+    teacher=dict(
+        config='mmdet::faster_rcnn/faster-rcnn_r50_fpn_ms-3x_coco.py',
+        checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
+        'faster_rcnn_r50_fpn_mstrain_3x_coco/'
+        'faster_rcnn_r50_fpn_mstrain_3x_coco_20210524_110822-e10bd31c.pth',
+    ),
+    losses=dict(
+        loss_luminet=dict(
+            type='LumiNetLoss',
+            on='roi.logits',
+            tau=1.0,  # ours
+            alpha=3.0,  # ours
+            weight=dict(value=1.0, warmup_iters=1000),  # ours
+        )
+    ),
+)
+custom_hooks = [dict(type='mmkd.TeacherEvalHook', floor={'coco/bbox_mAP': 0.38})]

@@ -1,0 +1,15 @@
+# Faster R-CNN, MobileNetV2-FPN: the student of *_frcnn_r50_mv2.py alone.
+_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', '../_base_/coco_180k.py']
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='MobileNetV2',
+        out_indices=(1, 2, 4, 6),  # 24, 32, 96, 320 channels, as in mdistiller
+        norm_eval=True,  # mdistiller: frozen batch norm, no frozen stage
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://mmdet/mobilenet_v2'),
+    ),
+    neck=dict(in_channels=[24, 32, 96, 320]),
+)
+# The backbone's last convolution (to 1280 channels) feeds nothing here, so it gets no
+# gradient; mmdet's own MobileNetV2 configs need this in distributed runs too.
+find_unused_parameters = True

@@ -1,0 +1,188 @@
+"""Small networks and made-up batches for tests: of mmkd, and of what builds on it.
+
+One step of a shipped config, in a moment on a CPU::
+
+    cfg = shrink('configs/coco/luminet_frcnn.py')
+    model = mmkd.engine.config.build_model(cfg)
+    optim_wrapper = mmengine.optim.build_optim_wrapper(model, cfg.optim_wrapper)
+    model.train_step(detection_batch(classes=80), optim_wrapper)
+
+Nothing here reads data or downloads weights.
+"""
+
+import copy
+from typing import Sequence, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import default_collate, pseudo_collate
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.structures import InstanceData
+
+from mmkd.engine.config import load_config
+
+#: What :func:`toy_detector` can make.
+DETECTORS = dict(
+    faster='mmdet::_base_/models/faster-rcnn_r50_fpn.py',
+    mask='mmdet::_base_/models/mask-rcnn_r50_fpn.py',
+    cascade='mmdet::_base_/models/cascade-rcnn_r50_fpn.py',
+)
+#: What necks and heads get wherever they have these keys: channels, and counts of
+#: proposals, detections and sampled RoIs.
+CHANNELS = ('in_channels', 'out_channels', 'feat_channels', 'conv_out_channels')
+SMALL = dict.fromkeys(CHANNELS, 32)  # a multiple of group norm's 32
+SMALL.update(fc_out_channels=32, nms_pre=100, max_per_img=50, num=32)
+
+
+def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
+    """Return a config whose networks fit a test on a CPU.
+
+    Depths, widths and counts of proposals go down; types, stages, levels, losses,
+    classes and all that is not a network stay. ResNets keep their kind of block (18
+    and 34 become 18, deeper ones 50); a backbone other than ResNet and MobileNetV2
+    stays as it is. Nothing loads weights: students start from random ones, and
+    teachers have them, inline and with ``allow_untrained=True``.
+
+    Args:
+        cfg (str | Config): A Distiller's or a stock model's, or its path
+            (``package::path`` too). It is not changed.
+        width (int): Base channels of ResNets, 64 in stock ones. Defaults to 8.
+
+    Returns:
+        Config: For a Runner, or :func:`mmkd.engine.config.build_model`.
+    """
+    cfg = load_config(cfg) if isinstance(cfg, str) else copy.deepcopy(cfg)
+    scope, model = cfg.get('default_scope'), cfg.model
+    if 'student' not in model:
+        cfg.model = _shrink_model(model, scope, width)
+        return cfg
+    model.student = _shrink_model(model.student, scope, width)
+    if model.get('teacher'):
+        model.teacher = _shrink_teacher(model.teacher, width)
+    for name, teacher in (model.get('teachers') or {}).items():
+        model.teachers[name] = _shrink_teacher(teacher, width)
+    return cfg
+
+
+def toy_classifier(classes: int = 10, width: int = 8) -> ConfigDict:
+    """Describe a small mmpretrain classifier, a ResNet-18, for any default scope."""
+    model = load_config('mmpretrain::_base_/models/resnet18.py').model
+    model.head.update(num_classes=classes, topk=(1,))
+    stats = dict(mean=[127.5] * 3, std=[64.0] * 3, to_rgb=True)
+    model.data_preprocessor = dict(type='ClsDataPreprocessor', **stats)
+    return ConfigDict(_shrink_model(model, 'mmpretrain', width), _scope_='mmpretrain')
+
+
+def toy_detector(kind: str = 'faster', classes: int = 5, width: int = 8) -> ConfigDict:
+    """Describe a small mmdet detector of :data:`DETECTORS`, for any default scope."""
+    model = load_config(DETECTORS[kind]).model
+    _set_all(model.roi_head, dict(num_classes=classes))
+    return ConfigDict(_shrink_model(model, 'mmdet', width), _scope_='mmdet')
+
+
+def classification_batch(
+    n: int = 4, classes: int = 10, size: int = 32, seed: int = 0
+) -> dict:
+    """Make ``n`` square noise images with labels, as a dataloader gives a batch.
+
+    Gives ``inputs``, uint8 ``(n, 3, size, size)``, and a list of ``data_samples``.
+    """
+    from mmpretrain.structures import DataSample
+
+    rng = np.random.default_rng(seed)
+    batch = []
+    for label in rng.integers(classes, size=n).tolist():
+        sample = DataSample().set_gt_label(label)
+        batch.append(dict(inputs=_noise(rng, size, size), data_samples=sample))
+    return default_collate(batch)
+
+
+def detection_batch(
+    objects: Sequence[int] = (3, 3),
+    classes: int = 5,
+    size: int = 128,
+    seed: int = 0,
+    masks: bool = False,
+) -> dict:
+    """Make noise images with boxes, as a dataloader of mmdet gives a batch.
+
+    Gives ``inputs``, a list of uint8 ``(3, H, W)``, and a list of ``data_samples``.
+
+    Args:
+        objects (Sequence[int]): Boxes in each image, or 0. Defaults to (3, 3).
+        classes (int): Labels are drawn from so many. Defaults to 5.
+        size (int): Width and height; every second image is 16 lower, so that there
+            is a border to pad. Defaults to 128.
+        seed (int): Equal seeds give equal batches. Defaults to 0.
+        masks (bool): Give each box the mask that fills it. Defaults to False.
+    """
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+
+    rng = np.random.default_rng(seed)
+    batch = []
+    for index, count in enumerate(objects):
+        shape = (size - 16 * (index % 2), size)
+        corners = rng.integers(size // 2, size=(count, 2))
+        boxes = np.hstack([corners, corners + rng.integers(16, size // 3, (count, 2))])
+        truth = InstanceData()
+        truth.bboxes = torch.tensor(boxes, dtype=torch.float32)
+        truth.labels = torch.tensor(rng.integers(classes, size=count))
+        if masks:
+            filled = np.zeros((count, *shape), np.uint8)
+            for mask, (left, top, right, bottom) in zip(filled, boxes):
+                mask[top:bottom, left:right] = 1
+            truth.masks = BitmapMasks(filled, *shape)
+        meta = dict(img_id=index, img_shape=shape, ori_shape=shape, scale_factor=(1, 1))
+        sample = DetDataSample(metainfo=meta, gt_instances=truth)
+        batch.append(dict(inputs=_noise(rng, *shape), data_samples=sample))
+    return pseudo_collate(batch)
+
+
+def _noise(rng, height, width):
+    return torch.tensor(rng.integers(256, size=(3, height, width), dtype=np.uint8))
+
+
+def _shrink_teacher(teacher, width):
+    config = teacher['config']
+    config = load_config(config)._cfg_dict if isinstance(config, str) else config
+    whole = dict(model=config) if 'type' in config else dict(config)
+    model = whole['model'].get('student', whole['model'])
+    whole['model'] = _shrink_model(model, whole.get('default_scope'), width)
+    return dict(teacher, config=whole, checkpoint=None, allow_untrained=True)
+
+
+def _shrink_model(model, scope, width):
+    model = ConfigDict(copy.deepcopy(model))
+    _set_all(model, dict(init_cfg=None, pretrained=None))
+    channels = _shrink_backbone(model.backbone, model.get('_scope_', scope), width)
+    if 'head' in model:
+        model.head.in_channels = channels[-1]
+    else:
+        _set_all([part for key, part in model.items() if key != 'backbone'], SMALL)
+        model.neck.in_channels = channels
+    return model
+
+
+def _shrink_backbone(backbone, scope, width):
+    """Shrink in place; return the channels that it puts out."""
+    if backbone.type in ('ResNet', 'ResNetV1c', 'ResNetV1d'):
+        depth = 18 if backbone.depth < 50 else 50
+        backbone.update(depth=depth, base_channels=width, stem_channels=width)
+    elif backbone.type == 'MobileNetV2':
+        backbone.widen_factor = width / 64
+    with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng([]):
+        network = MODELS.build(backbone)
+    network.eval()
+    return [level.size(1) for level in network(torch.zeros(1, 3, 64, 64))]
+
+
+def _set_all(spec, values):
+    """Replace values wherever their keys are in a nested spec."""
+    if isinstance(spec, dict):
+        spec.update({key: value for key, value in values.items() if key in spec})
+        spec = spec.values()
+    for child in spec:
+        if isinstance(child, (dict, list, tuple)):
+            _set_all(child, values)

@@ -1,0 +1,255 @@
+"""Every shipped config: it reads, builds, takes a step, and compares fairly."""
+
+import functools
+import importlib
+import re
+from pathlib import Path
+
+import mmengine
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+
+import mmkd  # noqa: F401  (mmdet's imports lean on mmkd.compat)
+from mmkd.engine.config import build_model
+from mmkd.models.renormalise import InputStats
+from mmkd.models.schedule import Progress
+from mmkd.testing import classification_batch, detection_batch, shrink
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+PATHS = sorted(
+    path.relative_to(CONFIGS).as_posix()
+    for path in CONFIGS.rglob('*.py')
+    if '_base_' not in path.relative_to(CONFIGS).parts
+)
+#: What a method may change about its student, beside what the Distiller adds.
+STUDENT_CHANGES = {
+    # The recipe is half cross-entropy, half KD.
+    'imagenet/kd_r34_r18.py': {'head.loss.loss_weight': 0.5},
+}
+
+
+def is_distiller(path):
+    return "type='mmkd.Distiller'" in (CONFIGS / path).read_text()
+
+
+METHODS = [path for path in PATHS if is_distiller(path)]
+PUBLISHED = [path for path in METHODS if not path.startswith('quickstart')]
+
+
+@pytest.fixture(scope='module', autouse=True)
+def model_zoos_are_read_once():
+    """MMEngine reads all metafiles of a package for every base in it: 0.3 s each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmengine.config.utils, 'load', functools.cache(mmengine.load))
+        yield
+
+
+@functools.cache
+def read(path):
+    return Config.fromfile(CONFIGS / path)
+
+
+def base_of(path):
+    """Path of the config that a method's config is a diff over: its pair."""
+    base = re.search(r"^_base_ = '\./(.+)'$", (CONFIGS / path).read_text(), re.M)
+    return (Path(path).parent / base.group(1)).as_posix()
+
+
+@functools.cache
+def build(path):
+    """A shrunken model after one step: it, its log, config and idle parameters."""
+    cfg = shrink(read(path))
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    network = cfg.model.get('student', cfg.model)
+    if 'head' in network:
+        batch = classification_batch(classes=network.head.num_classes, size=64)
+    else:
+        heads = network.roi_head.bbox_head
+        head = heads[0] if isinstance(heads, list) else heads
+        masks = 'mask_head' in network.roi_head
+        batch = detection_batch(classes=head.num_classes, masks=masks)
+    idle = {name for name, value in model.named_parameters() if value.requires_grad}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            parameter.register_hook(lambda grad, name=name: idle.discard(name))
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    return model, model.train_step(batch, optim_wrapper), cfg, idle
+
+
+def flat(spec, prefix=''):
+    """Leaves of nested dicts and lists by dotted key."""
+    if not isinstance(spec, (dict, list, tuple)) or not spec:
+        return {prefix[:-1]: spec}
+    leaves = {}
+    for key, value in spec.items() if isinstance(spec, dict) else enumerate(spec):
+        leaves.update(flat(value, f'{prefix}{key}.'))
+    return leaves
+
+
+def changes(new, old):
+    """Leaves of ``new`` that are not so in ``old``, and those that it lacks."""
+    new, old = flat(new), flat(old)
+    changed = {key: new[key] for key in new if key not in old or new[key] != old[key]}
+    return changed, set(old) - set(new)
+
+
+@functools.cache
+def published(package, folder):
+    """Entries of a model zoo's folder by the address of their weights."""
+    configs = Path(importlib.import_module(package).__file__).parent / '.mim/configs'
+    models = mmengine.load(configs / folder / 'metafile.yml')['Models']
+    return {model.get('Weights'): model for model in models}
+
+
+def test_the_search_finds_the_configs():
+    assert 'coco/luminet_frcnn.py' in PATHS and 'imagenet/none_r34_r18.py' in PATHS
+    assert 'coco/luminet_frcnn.py' in METHODS and 'coco/none_frcnn.py' not in METHODS
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_is_a_small_diff(path):
+    assert 'type' in read(path).model
+    # The quickstart's networks and recipe are its own, not a diff over stock.
+    if path in METHODS or not path.startswith('quickstart'):
+        text = (CONFIGS / path).read_text()
+        assert len(text.splitlines()) <= 25
+        assert not re.search(r'^(import|from) ', text, re.M)
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_loop_and_what_hangs_on_it_agree(path):
+    cfg = read(path)
+    by_epoch = cfg.train_cfg.get('type') != 'IterBasedTrainLoop'
+    length = cfg.train_cfg.get('max_epochs' if by_epoch else 'max_iters')
+    sampler = 'DefaultSampler' if by_epoch else 'InfiniteSampler'
+    assert cfg.train_dataloader.sampler.type == sampler
+    assert cfg.default_hooks.checkpoint.get('by_epoch', True) == by_epoch
+    assert cfg.get('log_processor', {}).get('by_epoch', True) == by_epoch
+    schedulers = cfg.param_scheduler
+    schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
+    for scheduler in schedulers:
+        assert by_epoch or scheduler.by_epoch is False
+        assert scheduler.get('end', length) <= length
+        assert all(step < length for step in scheduler.get('milestones', ()))
+    assert schedulers[-1].get('end', length) == length
+    if 'auto_scale_lr' in cfg:
+        gpus = cfg.auto_scale_lr.base_batch_size / cfg.train_dataloader.batch_size
+        assert gpus in (1, 2, 4, 8)
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_takes_a_step_when_shrunken(path):
+    model, logged = build(path)[:2]
+    assert logged['loss'] > 0
+    assert all(torch.isfinite(torch.as_tensor(value)) for value in logged.values())
+    stats = InputStats.of(model.data_preprocessor)
+    assert max(stats.std) > 1, f'the images are not normalised: {stats}'
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_distributed_training_waits_for_no_idle_parameter(path):
+    *_, cfg, idle = build(path)
+    assert bool(idle) == cfg.get('find_unused_parameters', False), idle
+
+
+@pytest.mark.parametrize('path', METHODS)
+def test_every_loss_is_there_with_its_weight(path):
+    model, logged, cfg, _ = build(path)
+    assert [term.name for term in model.terms] == list(cfg.model.losses)
+    epochs = cfg.train_cfg.get('max_epochs', 1)
+    for term in model.terms:
+        term.schedule.check(Progress(max_epochs=epochs))
+        assert logged[term.name] > 0
+        weight = logged[term.name.replace('loss', 'weight')]
+        assert float(weight) == pytest.approx(term.schedule(Progress()))
+        assert term.schedule(Progress(iter=10**6, epoch=10**3)) > 0
+
+
+@pytest.mark.parametrize('path', METHODS)
+def test_teacher_is_only_asked(path):
+    model = build(path)[0]
+    ours = {id(parameter) for parameter in model.parameters()}
+    assert model.teachers
+    for teacher in model.teachers.values():
+        assert ours.isdisjoint(map(id, teacher.model.parameters()))
+        assert not any(p.requires_grad for p in teacher.model.parameters())
+        assert not any(module.training for module in teacher.model.modules())
+        stats = InputStats.of(teacher.model.data_preprocessor)
+        assert max(stats.std) > 1, f'the teacher has no input statistics: {stats}'
+    assert not [key for key in model.state_dict() if 'teacher' in key]
+
+
+@pytest.mark.parametrize('path', METHODS)
+def test_checkpoint_is_that_of_the_student_alone(path):
+    model, alone = build(path)[0], build(base_of(path))[0]
+    state = model.state_dict()
+    kept = {key: state[key] for key in state if not key.startswith('distill.')}
+    alone.load_state_dict(kept, strict=True)
+
+
+@pytest.mark.parametrize('path', METHODS)
+def test_pair_differs_by_the_method_alone(path):
+    cfg, alone = read(path).to_dict(), read(base_of(path)).to_dict()
+    assert alone['model']['type'] != 'mmkd.Distiller'
+    hooks = alone.get('custom_hooks') or []
+    assert cfg['custom_hooks'][: len(hooks)] == hooks if 'custom_hooks' in cfg else True
+    changed, lost = changes(cfg['model']['student'], alone['model'])
+    assert (changed, lost) == (STUDENT_CHANGES.get(path, {}), set())
+    for rest in (cfg, alone):
+        for key in ('model', 'student', 'custom_hooks', 'floor'):
+            rest.pop(key, None)
+    assert changes(cfg, alone) == ({}, set())
+
+
+@pytest.mark.parametrize('path', PUBLISHED)
+def test_teacher_is_published_and_its_floor_below(path):
+    cfg = read(path)
+    package, config = cfg.model.teacher.config.split('::')
+    entries = published(package, Path(config).parent)
+    assert cfg.model.teacher.checkpoint in entries
+    entry = entries[cfg.model.teacher.checkpoint]
+    assert entry['Config'] == f'configs/{config}'
+    figures = {}
+    for result in entry['Results']:
+        figures.update(result['Metrics'])
+    names = {
+        'coco/bbox_mAP': ('box AP', 100),
+        'coco/segm_mAP': ('mask AP', 100),
+        'accuracy/top1': ('Top 1 Accuracy', 1),
+    }
+    floors = [hook.floor for hook in cfg.custom_hooks if 'TeacherEval' in hook.type]
+    assert floors and floors[0]
+    for metric, floor in floors[0].items():
+        name, unit = names[metric]
+        assert figures[name] - 5 < floor * unit < figures[name] - 1
+
+
+@pytest.mark.parametrize('path', PUBLISHED)
+def test_command_line_reaches_what_it_must(path):
+    """A short run on other data and at another size needs no new file."""
+    cfg = Config(read(path).to_dict())
+    options = {'custom_hooks.0.floor': None, 'model.teacher.checkpoint': 'r101.pth'}
+    for loader in ('train_dataloader', 'val_dataloader'):
+        options[f'{loader}.dataset.data_root'] = '/data/'
+    if path.startswith('coco'):
+        options['train_cfg.max_iters'] = 200
+        options['train_dataloader.dataset.pipeline.2.scales'] = [(667, 400)]
+        options['val_dataloader.dataset.pipeline.1.scale'] = (667, 400)
+        options['val_evaluator.ann_file'] = '/data/val.json'
+    cfg.merge_from_dict(options)
+    assert cfg.custom_hooks[0].floor is None
+    if path.startswith('coco'):
+        pipeline = cfg.train_dataloader.dataset.pipeline
+        assert pipeline[2].type == 'RandomChoiceResize'
+        assert pipeline[2].scales == [(667, 400)]
+        assert cfg.val_dataloader.dataset.pipeline[1].type == 'Resize'
+
+
+@pytest.mark.parametrize('folder', ['coco', 'imagenet'])
+def test_readme_has_a_row_for_every_config(folder):
+    text = (CONFIGS / folder / 'README.md').read_text()
+    rows = set(re.findall(r'^\| \[?`([\w-]+\.py)`', text, re.M))
+    assert rows == {Path(path).name for path in PATHS if path.startswith(folder)}
