@@ -13,6 +13,7 @@ from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
 from mmkd.engine.hooks import TeacherEvalHook
+from mmkd.engine.hooks.gradient_ratio_hook import add_gradient_ratios
 from mmkd.errors import CheckpointError, ConfigError, MMKDError
 from mmkd.testing import toy_classifier
 
@@ -219,3 +220,34 @@ def test_hooks_of_stock_configs_reach_the_student(tmp_path):
 
     runner(tmp_path, epochs=1, hooks=[Reach()]).train()
     assert seen == [True]
+
+
+def test_gradient_ratios_are_logged_at_intervals(tmp_path):
+    record, ratio = Record(), dict(type='mmkd.GradientRatioHook', interval=3)
+    hooks = [record, ratio]
+    trained = runner(tmp_path / 'ratio', epochs=1, hooks=hooks)
+    trained.train()
+    shown = [row.get('gradient_lumi') for row in record.rows]
+    assert [value is not None for value in shown] == [True, False, False, True]
+    assert not trained.model._forward_hooks
+    plain = Record()
+    runner(tmp_path / 'plain', epochs=1, hooks=[plain]).train()
+    assert [row['loss'] for row in plain.rows] == [row['loss'] for row in record.rows]
+
+
+def test_a_gradient_ratio_is_the_quotient_of_the_lengths():
+    torch.manual_seed(0)
+    model = MODELS.build(distiller(weight=2.0)).train()
+    data = [Noise()[index] for index in range(4)]
+    batch = {key: [item[key] for item in data] for key in data[0]}
+    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    add_gradient_ratios(model, (), losses)
+
+    def length(loss):
+        model.zero_grad()
+        loss.backward(retain_graph=True)
+        gradients = [p.grad.flatten() for p in model.student.parameters()]
+        return torch.cat([g for g in gradients if g is not None]).norm()
+
+    wanted = length(losses['loss_lumi']) / length(losses['loss_student'])
+    torch.testing.assert_close(losses['gradient_lumi'], wanted, rtol=1e-4, atol=0)

@@ -1,0 +1,60 @@
+"""Training curves of several runs in one picture."""
+
+import json
+from pathlib import Path
+from typing import Union
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+#: A curve: iterations and values.
+Curve = tuple[list[int], list[float]]
+
+
+def read_scalars(work_dir: Union[str, Path], key: str, less: str = '') -> Curve:
+    """Collect what MMEngine's Runner logged under a name.
+
+    Args:
+        work_dir: The Runner's; where a run was resumed, the later value of an
+            iteration counts.
+        key: As in the log, such as ``'loss'`` or ``'coco/bbox_mAP'``.
+        less: Name of a value to subtract where it was logged, too.
+
+    Returns:
+        Iterations and values, empty where nothing was logged.
+    """
+    values = {}
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:  # the last line of a killed run
+                continue
+            if key in entry:
+                values[entry['step']] = entry[key] - entry.get(less, 0.0)
+    steps = sorted(values)
+    return steps, [values[step] for step in steps]
+
+
+def draw_curves(
+    path: Union[str, Path], panels: dict[str, dict[str, Curve]], title: str = ''
+) -> None:
+    """Write panels side by side, each with one curve a run over the iterations.
+
+    Args:
+        path: File to write; its ending gives the format.
+        panels: By label of the vertical axis, the curves by name of the run.
+        title: Heading of the picture.
+    """
+    figure = Figure(figsize=(5.2 * len(panels), 3.9), dpi=120, constrained_layout=True)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (label, curves) in zip(axes, panels.items()):
+        for name, (steps, values) in curves.items():
+            axis.plot(steps, values, marker='.', label=name)
+        axis.set_xlabel('training iterations')
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(path)

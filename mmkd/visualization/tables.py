@@ -1,0 +1,35 @@
+"""Tables as text."""
+
+from typing import Union
+
+Cell = Union[str, int, float]
+
+
+def markdown_table(rows: dict[str, dict[str, Cell]]) -> str:
+    """A Markdown table that also reads well on a console.
+
+    Args:
+        rows: By name of the row, its cells by name of the column; the first row's
+            columns count. Whole numbers get thousands separators, fractions three
+            decimals and what is above 1 one.
+    """
+    columns = list(next(iter(rows.values())))
+    lines = [['', *columns]]
+    lines += [[name, *(_text(row[c]) for c in columns)] for name, row in rows.items()]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    lines.insert(1, ['-' * widths[0], *('-' * (w - 1) + ':' for w in widths[1:])])
+    return '\n'.join(
+        '| '
+        + ' | '.join(
+            cell.rjust(width) if index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths))
+        )
+        + ' |'
+        for line in lines
+    )
+
+
+def _text(cell: Cell) -> str:
+    if isinstance(cell, float):
+        return f'{cell:.3f}' if abs(cell) <= 1 else f'{cell:.1f}'
+    return f'{cell:,}' if isinstance(cell, int) else cell
