@@ -14,7 +14,7 @@ pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,  # the images are tiny: a worker costs more than it saves
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
@@ -46,17 +46,17 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=50)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=100)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10),
 )
 warmup = dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=30)
 param_scheduler = [
     warmup,
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=30, end=400, eta_min=3e-5),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=30, end=600, eta_min=2e-5),
 ]
 
 default_hooks = dict(
