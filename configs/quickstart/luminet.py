@@ -7,7 +7,7 @@ model = dict(
     student=student,
     teacher=dict(
         config='configs/quickstart/teacher.py',
-        checkpoint='work_dirs/quickstart/teacher/iter_1000.pth',
+        checkpoint='work_dirs/quickstart/teacher/iter_800.pth',
     ),
     losses=dict(
         loss_luminet=dict(

@@ -27,8 +27,11 @@ def check_data(cfg: Config, loaders: Sequence[str] = LOADERS) -> None:
     """
     for loader in loaders:
         spec = cfg.get(loader)
-        for dataset in _datasets((spec or {}).get('dataset')):
+        datasets = list(_datasets((spec or {}).get('dataset')))
+        for dataset in datasets:
             _check(dataset, loader)
+        if not any(map(_is_self_made, datasets)):
+            _check_evaluator(cfg, loader.replace('dataloader', 'evaluator'))
 
 
 def _datasets(spec) -> Iterator[dict]:
@@ -47,7 +50,7 @@ def _datasets(spec) -> Iterator[dict]:
 def _check(spec, loader):
     kind = spec.get('type')
     root = spec.get('data_root') or ''
-    if '://' in root or str(kind).split('.')[-1] in SELF_MADE:
+    if '://' in root or _is_self_made(spec):
         return
     if root and not Path(root).is_dir():
         raise DataError(
@@ -69,6 +72,21 @@ def _check(spec, loader):
                 f'{loader}: the folder {folder!r} ({key}) of {kind} is not in '
                 f'{root or "."!r}; check {loader}.dataset.data_prefix.'
             )
+
+
+def _check_evaluator(cfg, name):
+    evaluators = cfg.get(name) or []
+    for spec in evaluators if isinstance(evaluators, list) else [evaluators]:
+        ann_file = spec.get('ann_file')
+        if ann_file and not _there('', ann_file):
+            raise DataError(
+                f'{name}: the annotation file {ann_file!r} of {spec.get("type")} is '
+                f'not there; set --cfg-options {name}.ann_file=PATH.'
+            )
+
+
+def _is_self_made(spec):
+    return str(spec.get('type')).split('.')[-1] in SELF_MADE
 
 
 def _there(root, path):

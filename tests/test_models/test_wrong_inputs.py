@@ -258,6 +258,18 @@ def _(tmp_path):
     check_data(cfg)
 
 
+@case(
+    'annotation file of the evaluator', 'val_evaluator: the annotation file .*not there'
+)
+def _(tmp_path):
+    cfg = load_config('mmdet::_base_/datasets/coco_detection.py')
+    for folder in ('train2017', 'val2017', 'annotations'):
+        (tmp_path / folder).mkdir()
+    (tmp_path / 'annotations/instances_val2017.json').touch()
+    cfg.val_dataloader.dataset.data_root = str(tmp_path)
+    check_data(cfg, ['val_dataloader'])
+
+
 @pytest.mark.parametrize('title', CASES)
 def test_table(title, tmp_path):
     function, sentence = CASES[title]

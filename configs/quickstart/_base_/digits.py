@@ -46,7 +46,7 @@ val_evaluator = dict(
 )
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=100)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=100)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -56,7 +56,7 @@ optim_wrapper = dict(
 warmup = dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=30)
 param_scheduler = [
     warmup,
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=30, end=600, eta_min=2e-5),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=30, end=400, eta_min=2e-5),
 ]
 
 default_hooks = dict(
