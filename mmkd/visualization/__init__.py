@@ -1,12 +1,11 @@
 """What was detected and how it was learnt, for people to look at."""
 
 from mmkd.visualization.curves import draw_curves, read_scalars
-from mmkd.visualization.detections import Boxes, draw_detections
+from mmkd.visualization.detections import draw_detections
 from mmkd.visualization.progress_hook import ProgressHook
 from mmkd.visualization.tables import markdown_table
 
 __all__ = [
-    'Boxes',
     'ProgressHook',
     'draw_curves',
     'draw_detections',

@@ -13,7 +13,6 @@ from mmengine.dataset import pseudo_collate
 from pycocotools.coco import COCO
 from sklearn.datasets import load_digits
 
-import mmkd  # noqa: F401  (mmdet's imports lean on mmkd.compat)
 from mmkd.datasets import digit_scenes, make_digits
 from mmkd.errors import ConfigError, DataError, MMKDError
 from mmkd.registry import DATASETS

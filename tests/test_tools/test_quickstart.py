@@ -1,0 +1,98 @@
+"""The quickstart, whole but shrunken: what it writes, and that it continues."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+def quickstart(work_dir, *arguments):
+    """Run the tool in a process of its own; return its status and output."""
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools/quickstart.py', '--work-dir', work_dir]
+        + ['--scale', '0.02', *arguments],
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def checkpoints(work_dir):
+    """The last checkpoint and the one before it."""
+    paths = work_dir.glob('iter_*.pth')
+    return sorted(paths, key=lambda path: -int(path.stem.split('_')[1]))[:2]
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('work') / 'quickstart'
+    status, output, errors = quickstart(work_dir)
+    assert status == 0, errors
+    return work_dir, output
+
+
+def test_shows_every_step_and_what_to_do_next(finished):
+    work_dir, output = finished
+    for step in range(1, 6):
+        assert f'[{step}/5] ' in output
+    assert re.search(r'iteration +(\d+)/\1   loss \d+\.\d+   0:00 left', output)
+    assert f'tools/test.py configs/quickstart/student.py {work_dir}/luminet/' in output
+    # Neither the Runner's log nor pycocotools' talk.
+    assert 'mmengine' not in output and 'Average Precision' not in output
+
+
+def test_writes_table_figures_and_pictures(finished):
+    work_dir, output = finished
+    summary = json.loads((work_dir / 'report.json').read_text())
+    assert 'SHRUNKEN to 0.02' in summary['title']
+    models = summary['models']
+    assert list(models) == ['teacher', 'student', 'student with LumiNet']
+    for row in models.values():
+        assert 0 <= row['AP'] <= row['AP50'] <= 1
+        assert row['ms per image'] > 0
+    sizes = [row['parameters'] for row in models.values()]
+    assert sizes[0] > 3 * sizes[1] == 3 * sizes[2]
+    table = (work_dir / 'report.md').read_text()
+    assert table in output and '| student with LumiNet |' in table
+    for name in ('detections.png', 'curves.png'):
+        assert min(cv2.imread(str(work_dir / name)).shape[:2]) > 300
+
+
+def test_the_distilled_checkpoint_is_the_students(finished):
+    keys = {}
+    for name in ('student', 'luminet'):
+        path, _ = checkpoints(finished[0] / name)
+        keys[name] = list(torch.load(path, weights_only=False)['state_dict'])
+    assert keys['student'] == keys['luminet']
+
+
+def test_continues_where_it_stopped(finished):
+    work_dir, _ = finished
+    last, before_last = checkpoints(work_dir / 'luminet')
+    last.unlink()
+    (work_dir / 'luminet/last_checkpoint').write_text(f'elsewhere/{before_last.name}')
+    student, _ = checkpoints(work_dir / 'student')
+    written = student.stat().st_mtime_ns
+    status, output, errors = quickstart(work_dir)
+    assert status == 0, errors
+    assert 'student: trained already' in output
+    assert f'student with LumiNet: resuming from {before_last.name}' in output
+    assert student.stat().st_mtime_ns == written
+    assert last.exists()
+
+
+def test_other_settings_are_kept_apart(finished):
+    status, _, errors = quickstart(finished[0], '--seed', '1')
+    assert status == 1
+    assert re.fullmatch(r'error: .* choose another --work-dir or .*\n', errors)

@@ -1,0 +1,66 @@
+"""Tables, curves and pictures of made-up figures."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from mmkd.visualization import (
+    draw_curves,
+    draw_detections,
+    markdown_table,
+    read_scalars,
+)
+
+
+def test_table_is_aligned_and_keeps_the_figures():
+    rows = {
+        'a teacher': dict(AP=0.5, size=1234567, ms=28.71),
+        'b': dict(AP=0.25, size=9, ms=3.0),
+    }
+    assert markdown_table(rows).splitlines() == [
+        '|           |    AP |      size |   ms |',
+        '| --------- | ----: | --------: | ---: |',
+        '| a teacher | 0.500 | 1,234,567 | 28.7 |',
+        '| b         | 0.250 |         9 |  3.0 |',
+    ]
+
+
+def test_scalars_of_a_killed_and_resumed_run(tmp_path):
+    for name, lines in (
+        ('1', '{"loss": 3, "step": 20}\n{"loss": 2, "step": 40}\n{"lo'),
+        ('2', '{"loss": 5, "loss_kd": 4, "step": 40}\n{"AP": 0.5, "step": 40}\n'),
+    ):
+        path = tmp_path / name / 'vis_data/scalars.json'
+        path.parent.mkdir(parents=True)
+        path.write_text(lines)
+    assert read_scalars(tmp_path, 'loss') == ([20, 40], [3, 5])
+    assert read_scalars(tmp_path, 'loss', less='loss_kd') == ([20, 40], [3, 1])
+    assert read_scalars(tmp_path, 'AP') == ([40], [0.5])
+    assert read_scalars(tmp_path, 'nothing') == ([], [])
+
+
+def test_curves_are_drawn(tmp_path):
+    curve = ([1, 2], [0.1, 0.2])
+    draw_curves(tmp_path / 'c.png', {'AP': dict(a=curve), 'loss': dict(a=curve)}, 't')
+    assert cv2.imread(str(tmp_path / 'c.png')).std() > 0
+
+
+@pytest.mark.parametrize('score, drawn', [(0.9, True), (0.1, False)])
+def test_only_sure_detections_are_drawn(tmp_path, score, drawn):
+    cv2.imwrite(str(tmp_path / 'image.png'), np.full((64, 64, 3), 255, np.uint8))
+    sample = DetDataSample(metainfo=dict(img_path=str(tmp_path / 'image.png')))
+    sample.gt_instances = InstanceData(
+        bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)
+    )
+    sample.pred_instances = InstanceData(
+        bboxes=torch.tensor([[10.0, 20.0, 40.0, 50.0]]),
+        labels=torch.tensor([1]),
+        scores=torch.tensor([score]),
+    )
+    draw_detections(tmp_path / 'd.png', dict(model=[sample]), ('cat', 'dog'))
+    picture = cv2.imread(str(tmp_path / 'd.png')).astype(int)
+    left, right = np.array_split(np.ptp(picture, axis=2) > 60, 2, axis=1)
+    assert not left.any() and right.any() == drawn
