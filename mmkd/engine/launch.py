@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Callable
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -88,6 +89,9 @@ def run(main: Callable[[], None]) -> None:
         main()
     except MMKDError as error:
         sys.exit(f'error: {error}')
+    if dist.is_initialized():
+        # Left to the interpreter's exit, gloo's threads now and then abort it.
+        dist.destroy_process_group()
 
 
 def _as_mmpretrain_loads(cfg):

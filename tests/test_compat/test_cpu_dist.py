@@ -53,6 +53,7 @@ runner = Runner(
 runner.train()
 linear = runner.model.module.linear
 torch.save((runner.rank, runner.iter, linear.state_dict()), sys.argv[2])
+torch.distributed.destroy_process_group()
 """
 
 
