@@ -3,11 +3,12 @@
 
 import argparse
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from mmkd.engine.batch_check import check_batch_size
 from mmkd.engine.config import build_model, load_config
 from mmkd.engine.data_check import check_data
 from mmkd.engine.launch import is_distiller, run
@@ -34,7 +35,7 @@ def main() -> None:
         )
     if not args.no_data:
         check_data(cfg, ('train_dataloader', 'val_dataloader'))
-    _check_batch(cfg)
+    check_batch_size(cfg)
     show(build_model(cfg))
 
 
@@ -86,18 +87,6 @@ def _adapter(adapter):
         return '-'
     size = sum(parameter.numel() for parameter in adapter.parameters())
     return f'{type(adapter).__name__}, {size:,}'
-
-
-def _check_batch(cfg: Config) -> None:
-    batch = (cfg.get('train_dataloader') or {}).get('batch_size')
-    for name, term in cfg.model.losses.items():
-        over_batch = 'LumiNet' in str(term.get('type')) and term.get('on') == 'logits'
-        if over_batch and batch == 1 and not term.get('sync_stats'):
-            raise ConfigError(
-                f'{name}: LumiNetLoss takes statistics over the batch, and '
-                'train_dataloader.batch_size is 1, so it would be zero; use at least '
-                '2, or sync_stats=True in a distributed run.'
-            )
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 
 import argparse
 
+from mmkd.engine.batch_check import check_batch_size
 from mmkd.engine.data_check import check_data
 from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run, use_amp
 from mmkd.errors import ConfigError
@@ -48,6 +49,7 @@ def main() -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     check_data(cfg, ('train_dataloader', 'val_dataloader'))
+    check_batch_size(cfg)
     build_runner(cfg).train()
 
 

@@ -50,10 +50,15 @@ def _load(module, state, prefix, *args):
         raise CheckpointError(
             f'none of the {len(state)} tensors in the checkpoint belongs to the '
             f'student ({type(module.student).__name__}): it begins with '
-            f'{next(iter(state), "nothing")!r}, the student with '
-            f'{next(iter(wanted))!r}; give a checkpoint of this student.'
+            f'{_bare(next(iter(state), "nothing"), prefix)!r}, the student with '
+            f'{_bare(next(iter(wanted)), prefix)!r}; give a checkpoint of this '
+            'student.'
         )
     print_log(
         f'{matched} of {len(wanted)} tensors of the student found in the checkpoint.',
         logger='current',
     )
+
+
+def _bare(key, prefix):
+    return key[len(prefix + STUDENT) :] if key.startswith(prefix + STUDENT) else key

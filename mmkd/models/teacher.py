@@ -99,9 +99,9 @@ class Teacher:
         try:
             missing, unexpected = self.model.load_state_dict(weights, strict=False)
         except (RuntimeError, AttributeError) as error:
-            lines = [line.strip() for line in str(error).splitlines()[1:]]
+            lines = [line.strip(' \t.') for line in str(error).splitlines()[1:]]
             raise CheckpointError(
-                f'{path} does not fit {name}: {_some(lines or [error])}; {advice}'
+                f'{path} does not fit {name}: {_some(lines or [error], 1)}; {advice}'
             ) from None
         missing = [key for key in missing if not key.endswith('num_batches_tracked')]
         if missing or unexpected:

@@ -5,6 +5,7 @@ The table is printed by ``pytest tests/test_models/test_wrong_inputs.py -s -k ta
 
 import copy
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
 from mmengine.visualization import Visualizer
 
+from mmkd.engine.batch_check import check_batch_size
 from mmkd.engine.config import load_config
 from mmkd.engine.data_check import check_data
 from mmkd.errors import MMKDError
@@ -22,6 +24,7 @@ from mmkd.testing import (
     toy_detector,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 KD = dict(type='KDLoss', on='logits')
 
 
@@ -207,6 +210,13 @@ def _(tmp_path):
 def _(tmp_path):
     on = dict(pairing='roi.logits', background=False)
     detector(dict(type='DKDLoss', on=on))
+
+
+@case('a batch of one with LumiNet', 'LumiNetLoss takes statistics over the batch')
+def _(tmp_path):
+    cfg = load_config(str(ROOT / 'configs/imagenet/luminet_r34_r18.py'))
+    cfg.train_dataloader.batch_size = 1
+    check_batch_size(cfg)
 
 
 @case('a loss that is not finite', 'loss_kd is not finite: the student put out')

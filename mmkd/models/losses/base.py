@@ -18,6 +18,8 @@ class DistillLoss(nn.Module):
     #: Whether :meth:`compare` reads the hard labels. The Distiller refuses such a
     #: loss where no hard label exists (feature maps, Mixup, CutMix) before training.
     needs_target = False
+    #: Whether it compares samples with each other, so that one alone says nothing.
+    over_batch = False
 
     def forward(
         self,

@@ -100,6 +100,8 @@ class LumiNetLoss(DistillLoss):
             False, as the authors do.
     """
 
+    over_batch = True
+
     def __init__(
         self,
         tau: float = 4.0,
