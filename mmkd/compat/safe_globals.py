@@ -6,6 +6,7 @@ the file. PyTorch's own list (tensors, ``OrderedDict``, ...) comes on top of it.
 
 import _codecs
 import pickle
+from collections import Counter
 from typing import Any, Callable
 
 import numpy as np
@@ -33,6 +34,7 @@ def _statistic(owner: Any, name: str) -> Callable:
 SAFE_GLOBALS = {
     'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
     'builtins.getattr': _statistic,
+    'collections.Counter': Counter,  # milestones; torch < 2.6 does not allow it
     '_codecs.encode': _codecs.encode,  # how protocol 2 writes an array's bytes
     'numpy.ndarray': np.ndarray,
     'numpy.dtype': np.dtype,
