@@ -35,7 +35,7 @@ def part_of(path: str, model: nn.Module, role: str) -> str:
 
 
 class PartialForward:
-    """One input through chosen parts of a network, each part at most once.
+    """One input through chosen parts of a network.
 
     What the parts put out is read through taps, not from here.
 
@@ -48,7 +48,6 @@ class PartialForward:
         self.model = model
         self.inputs = inputs
         self._feats = None
-        self._done = set()
 
     @property
     def feats(self):
@@ -58,7 +57,7 @@ class PartialForward:
         return self._feats
 
     def run(self, part: str, rois: Optional[Sequence[Optional[Tensor]]] = None) -> None:
-        """Run a part unless it has been.
+        """Run a part, on features that are computed once.
 
         Args:
             part (str): One of the values of :data:`PARTS`.
@@ -66,9 +65,6 @@ class PartialForward:
                 each stage, ``(image, x1, y1, x2, y2)`` in pixels of the input; None
                 for a stage that did not run.
         """
-        if part in self._done:
-            return
-        self._done.add(part)
         if part == 'trunk':
             self.feats  # noqa: B018  computed for the taps in it
         elif part == 'whole':
