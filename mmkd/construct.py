@@ -1,9 +1,38 @@
 """Building from config values, with errors that name the key."""
 
+import difflib
 import inspect
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
 from mmkd.errors import ConfigError
+from mmkd.registry import MODELS
+
+
+def registered(what: str, kind: Union[str, type], ending: str) -> type:
+    """Find a registered class by its name in a config.
+
+    Args:
+        what (str): What is being built, for the message.
+        kind (str | type): Its name, or the class itself.
+        ending (str): How the names of its kind end, such as ``'Loss'``.
+
+    Raises:
+        ConfigError: There is none of that name; names those that there are.
+    """
+    with MODELS.switch_scope_and_registry('mmkd') as registry:
+        try:
+            found = registry.get(kind) if isinstance(kind, str) else kind
+        except RuntimeError:
+            found = None
+        known = [key for key in registry.module_dict if key.endswith(ending)]
+    if found is None:
+        close = difflib.get_close_matches(str(kind), known, n=1, cutoff=0.5)
+        hint = f'; did you mean {close[0]}?' if close else '.'
+        raise ConfigError(
+            f'{what}: unknown {ending.lower()} {kind!r}; known: '
+            f'{", ".join(known)}{hint}'
+        )
+    return found
 
 
 def construct(what: str, build: Callable, *args, **kwargs) -> Any:

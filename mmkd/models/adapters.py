@@ -4,6 +4,7 @@ from typing import Optional, Union
 
 from torch import nn
 
+from mmkd.construct import construct, registered
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
@@ -46,7 +47,9 @@ def build_adapter(
     axis = 1 if len(student) == 4 else -1
     channels = dict(in_channels=student[axis], out_channels=teacher[axis])
     if isinstance(spec, dict):
-        return MODELS.build(dict(channels, **spec))
+        arguments = dict(channels, **spec)
+        found = registered(where, arguments.pop('type', None), 'Adapter')
+        return construct(where, found, **arguments)
     if spec not in ('auto', None):
         raise ConfigError(f"adapter must be 'auto', None or a dict, got {spec!r}.")
     got = f'{where}: shapes {tuple(student)} and {tuple(teacher)}'

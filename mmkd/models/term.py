@@ -1,13 +1,11 @@
 """One entry of ``losses=dict(...)``: what is compared, how, and with what weight."""
 
-import difflib
 from typing import List, Optional, Union
 
 from torch import Tensor, nn
 
-from mmkd.construct import construct
+from mmkd.construct import construct, registered
 from mmkd.errors import ConfigError
-from mmkd.registry import MODELS
 
 from .adapters import build_adapter
 from .losses import DistillLoss
@@ -105,19 +103,8 @@ def _choose_teacher(name, wanted, teachers):
 
 
 def _build_loss(name, kind, arguments) -> DistillLoss:
-    with MODELS.switch_scope_and_registry('mmkd') as registry:
-        try:
-            found = registry.get(kind) if isinstance(kind, str) else kind
-        except RuntimeError:
-            found = None
-        if found is None:
-            known = [key for key in registry.module_dict if key.endswith('Loss')]
-            close = difflib.get_close_matches(str(kind), known, n=1, cutoff=0.5)
-            hint = f'; did you mean {close[0]}?' if close else '.'
-            raise ConfigError(
-                f'{name}: unknown loss {kind!r}; known: {", ".join(known)}{hint}'
-            )
-        loss = construct(f'{name} ({kind})', found, **arguments)
+    found = registered(name, kind, 'Loss')
+    loss = construct(f'{name} ({kind})', found, **arguments)
     if not hasattr(loss, 'needs_target'):
         raise ConfigError(
             f'{name}: {kind!r} is no distillation loss; derive it from '

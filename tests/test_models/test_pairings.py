@@ -205,6 +205,13 @@ class TestModules:
         (adapter,) = model.distill['loss_it'].adapters
         assert adapter.weight.shape == (96, 64)
 
+    def test_an_adapter_of_ones_own(self):
+        on = dict(student='neck', adapter=dict(type='LinearAdapter', out_channels=96))
+        teacher = toy_classifier(width=12)
+        model, _ = record(toy_classifier(), on, classification_batch(), teacher)
+        (adapter,) = model.distill['loss_it'].adapters
+        assert type(adapter).__name__ == 'LinearAdapter'
+
     def test_modules_of_other_names(self):
         on = dict(student='backbone.layer1', teacher='backbone.layer1.1')
         model, seen = record(toy_classifier(), on, classification_batch())

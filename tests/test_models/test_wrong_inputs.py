@@ -184,6 +184,12 @@ def _(tmp_path):
     classifier(loss, config=toy_classifier(width=12))
 
 
+@case('unknown adapter', "unknown adapter 'LinearAdaptor'.*mean LinearAdapter")
+def _(tmp_path):
+    on = dict(student='neck', adapter=dict(type='LinearAdaptor'))
+    classifier(dict(type='FeatureMSELoss', on=on))
+
+
 @case('spatial mismatch', r'layer1 and backbone\.layer2\).*differ in size')
 def _(tmp_path):
     on = dict(student='backbone.layer1', teacher='backbone.layer2')
