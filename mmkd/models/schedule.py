@@ -120,11 +120,13 @@ class Schedule:
     def is_over(self, progress: Progress) -> bool:
         """Whether the weight is zero now and for the rest of training."""
         now = self._now(progress)
-        if self.value == 0 or (self.stop is not None and now >= self.stop):
+        if self.stop is not None and now >= self.stop:
             return True
+        if self.shape not in ('linear', 'cosine'):
+            return self.value == 0
         end = self._end(progress)
-        fades = self.shape in ('linear', 'cosine') and self.end_value == 0
-        return bool(fades and end is not None and now >= end)
+        done = self.value == 0 or (end is not None and now >= end)
+        return self.end_value == 0 and done
 
     def check(self, progress: Progress) -> None:
         """Refuse a schedule by epochs in a run that has a single one.

@@ -85,6 +85,12 @@ class Teacher:
 
     def _load(self, path):
         checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        if not isinstance(checkpoint, dict):
+            raise CheckpointError(
+                f'{path} holds a {type(checkpoint).__name__}, not the weights of a '
+                'model by name; give a checkpoint that OpenMMLab or torch saved of a '
+                'state dict.'
+            )
         weights = checkpoint.get('state_dict', checkpoint)
         weights = {
             key[7:] if key.startswith('module.') else key: value

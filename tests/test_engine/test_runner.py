@@ -58,6 +58,16 @@ class Record(Hook):
         self.rows.append(dict(row, iter=runner.iter, lr=lr))
 
 
+class Draw(Hook):
+    """Draws a random number in each iteration, as a RoI sampler does."""
+
+    def __init__(self):
+        self.numbers = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.numbers.append(torch.rand(1).item())
+
+
 def distiller(weight=1.0):
     losses = dict(
         loss_lumi=dict(
@@ -172,6 +182,17 @@ class TestTeacherEval:
         shown = re.search(r'teacher: toy/first ([\d.]+)', logs).group(1)
         assert logs.count('student / teacher: toy/first ') == 3
         assert f' / {shown}\n' in logs
+
+    def test_training_goes_as_without_it(self, tmp_path):
+        rows = []
+        for name, hooks in (
+            ('with', [dict(type='mmkd.TeacherEvalHook')]),
+            ('none', []),
+        ):
+            record, drawn = Record(), Draw()
+            runner(tmp_path / name, epochs=1, hooks=[*hooks, record, drawn]).train()
+            rows.append((record.rows, drawn.numbers))
+        assert rows[0] == rows[1]
 
     def test_the_figure_is_the_teachers_own(self, tmp_path):
         built = runner(tmp_path, name='own')

@@ -48,6 +48,14 @@ def test_a_fade_without_end_takes_all_of_training():
     assert schedule.is_over(at(iter=1000))
 
 
+def test_a_rise_from_zero_is_not_over():
+    schedule = Schedule(0.0, shape='linear', begin=0, end=10, end_value=1.0)
+    values = [schedule(at(epoch)) for epoch in (0, 5, 10, 20)]
+    assert values == pytest.approx([0, 0.5, 1, 1])
+    assert not any(schedule.is_over(at(epoch)) for epoch in (0, 5, 20))
+    assert Schedule(0.0, shape='linear', end=10).is_over(at(0))
+
+
 def test_steps():
     schedule = Schedule(1.0, shape='step', milestones=[150, 180], gamma=0.1)
     values = [schedule(at(epoch)) for epoch in (149, 150, 180)]

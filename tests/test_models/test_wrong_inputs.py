@@ -80,6 +80,12 @@ def _(tmp_path):
     classifier(checkpoint=path)
 
 
+@case('checkpoint is no state dict', 'holds a Tensor, not the weights of a model')
+def _(tmp_path):
+    torch.save(torch.zeros(2), tmp_path / 'tensor.pth')
+    classifier(checkpoint=str(tmp_path / 'tensor.pth'))
+
+
 @case('checkpoint of another width', 'does not fit the teacher.*size mismatch')
 def _(tmp_path):
     path = save(tmp_path / 'wide.pth', toy_classifier(width=12))

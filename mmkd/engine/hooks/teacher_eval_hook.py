@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from mmkd.errors import CheckpointError, ConfigError
+from mmkd.models.dry_run import isolated_rng
 from mmkd.registry import HOOKS
 
 
@@ -44,7 +45,9 @@ class TeacherEvalHook(Hook):
                     'val_evaluator, or take the hook out.'
                 )
             runner.logger.info(f'Evaluating the {name} on the val set ...')
-            figures = self._evaluate(runner, teacher)
+            # The student is to draw the same numbers as without this hook.
+            with isolated_rng():
+                figures = self._evaluate(runner, teacher)
             runner.logger.info(f'{name}: {_show(figures)}')
             self._check(figures, name)
             runner.message_hub.update_info(_key(name), figures)
