@@ -5,7 +5,9 @@ modules that define them are imported on first use.
 """
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
@@ -20,4 +22,12 @@ HOOKS = Registry(
 #: Data sets.
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='mmkd', locations=['mmkd.datasets']
+)
+#: Ways to collate a batch.
+FUNCTIONS = Registry(
+    'function', parent=MMENGINE_FUNCTIONS, scope='mmkd', locations=['mmkd.datasets']
+)
+#: Validation loops.
+LOOPS = Registry(
+    'loop', parent=MMENGINE_LOOPS, scope='mmkd', locations=['mmkd.engine.loops']
 )

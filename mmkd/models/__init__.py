@@ -1,12 +1,15 @@
 """The four nouns: Tap, Pairing, Loss, Distiller."""
 
+from . import backbones
 from .adapters import ConvAdapter, LinearAdapter
+from .crop_flip_preprocessor import CropFlipPreprocessor
 from .distiller import Distiller
 from .losses import DistillLoss, DKDLoss, FeatureMSELoss, KDLoss, LumiNetLoss
 from .schedule import Schedule
 
 __all__ = [
     'ConvAdapter',
+    'CropFlipPreprocessor',
     'DKDLoss',
     'DistillLoss',
     'Distiller',
@@ -15,4 +18,5 @@ __all__ = [
     'LinearAdapter',
     'LumiNetLoss',
     'Schedule',
+    'backbones',
 ]
