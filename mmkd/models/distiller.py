@@ -12,7 +12,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .checkpoint import keep_student_keys
-from .dry_run import dry_run, isolated_rng
+from .dry_run import dry_run, isolated_rng, made_up_images
 from .guards import FiniteCheck, check_classes
 from .schedule import Progress
 from .teacher import Teacher, preprocessed
@@ -93,7 +93,12 @@ class Distiller(BaseModel):
             self.distill[name] = construct(
                 name, Term, name, self.student, self.teachers, **spec
             )
-        dry_run(self.student, self.teachers, self.terms, probe_size)
+        images = made_up_images(self.student, probe_size)
+        dry_run(self.student, self.teachers, self.terms, images)
+        for name, teacher in self.teachers.items():
+            asking = [term.pairing for term in self.terms if term.teacher == name]
+            tapped = {path for one in asking for path in one.teacher_outputs}
+            teacher.prepare(torch.randn_like(images), tapped)
 
     @property
     def terms(self) -> List[Term]:
@@ -110,7 +115,8 @@ class Distiller(BaseModel):
 
     def _loss(self, inputs, data_samples):
         progress = Progress.current()
-        if not self._checked:
+        first = not self._checked
+        if first:
             self._check_before_first_step(progress)
         live = [term for term in self.terms if not term.schedule.is_over(progress)]
         passes = {}
@@ -122,6 +128,8 @@ class Distiller(BaseModel):
             losses = self.student(inputs, data_samples, mode='loss')
         for one in passes.values():
             one.finish(ours)
+            if first:
+                one.log_drift(inputs, data_samples, ours)
         if 'loss' in losses:
             # A classifier's own loss would hide the total, which has this name.
             losses['loss_student'] = losses.pop('loss')

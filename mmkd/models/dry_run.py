@@ -6,7 +6,7 @@ from typing import Dict, Iterator, Optional, Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .partial_forward import PartialForward, made_up_rois
 from .teacher import Teacher
@@ -24,12 +24,26 @@ def isolated_rng() -> Iterator[None]:
     np.random.set_state(numpy)
 
 
+def made_up_images(student: nn.Module, size: Optional[Sequence[int]] = None) -> Tensor:
+    """Make two black images ``(2, 3, H, W)``.
+
+    Args:
+        student (nn.Module): The student.
+        size (Sequence[int], optional): Height and width. Defaults to the backbone's
+            ``img_size``, or 128 x 128.
+    """
+    if size is None:
+        size = getattr(getattr(student, 'backbone', None), 'img_size', 128)
+    height, width = (size, size) if isinstance(size, int) else size
+    return torch.zeros(2, 3, height, width)
+
+
 @torch.no_grad()
 def dry_run(
     student: nn.Module,
     teachers: Dict[str, Teacher],
     terms: Sequence[Term],
-    size: Optional[Sequence[int]] = None,
+    inputs: Tensor,
 ) -> None:
     """Fit every term to the shapes that student and teacher put out.
 
@@ -37,16 +51,11 @@ def dry_run(
         student (nn.Module): The student; in eval mode meanwhile.
         teachers (dict[str, Teacher]): The teachers.
         terms (Sequence[Term]): The terms; their adapters are made.
-        size (Sequence[int], optional): Height and width of the images. Defaults to
-            the backbone's ``img_size``, or 128 x 128.
+        inputs (Tensor): Made-up images ``(N, C, H, W)``.
 
     Raises:
         ConfigError: The two sides of a term cannot be compared.
     """
-    if size is None:
-        size = getattr(getattr(student, 'backbone', None), 'img_size', 128)
-    height, width = (size, size) if isinstance(size, int) else size
-    inputs = torch.zeros(2, 3, height, width)
     modes = {module: module.training for module in student.modules()}
     student.eval()
     passes = {}

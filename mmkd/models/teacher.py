@@ -1,7 +1,7 @@
 """The frozen teacher, outside the module tree."""
 
 import logging
-from typing import Callable, Optional, Union
+from typing import Callable, Collection, Optional, Union
 
 from mmengine.config import ConfigDict
 from mmengine.logging import print_log
@@ -10,9 +10,11 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmkd.construct import construct
 from mmkd.engine.config import load_config
 from mmkd.errors import CheckpointError, ConfigError
 
+from .inference_form import InferenceForm
 from .partial_forward import PartialForward
 from .renormalise import Renormalise
 
@@ -30,9 +32,11 @@ class Teacher:
             config itself as a dict with ``model``, or that model's dict.
         checkpoint (str, optional): Path or URL of its weights, loaded strictly.
         allow_untrained (bool): Go on without a checkpoint. Defaults to False.
+        inference (dict, optional): Arguments of :class:`InferenceForm`, to answer
+            faster. Defaults to none of it.
 
     Raises:
-        ConfigError: The config cannot be read or built.
+        ConfigError: The config cannot be read or built, or the form does not fit.
         CheckpointError: No checkpoint, or one that does not fit.
     """
 
@@ -41,6 +45,7 @@ class Teacher:
         config: Union[str, dict],
         checkpoint: Optional[str] = None,
         allow_untrained: bool = False,
+        inference: Optional[dict] = None,
     ) -> None:
         if checkpoint is None and not allow_untrained:
             raise CheckpointError(
@@ -50,6 +55,7 @@ class Teacher:
         self.config = config if isinstance(config, str) else 'inline config'
         self.checkpoint = checkpoint
         self.classes: Optional[tuple] = None
+        self.form = construct('inference', InferenceForm, **(inference or {}))
         self.model = _build(config)
         if checkpoint is not None:
             self._load(checkpoint)
@@ -69,9 +75,19 @@ class Teacher:
             student.data_preprocessor, self.model.data_preprocessor
         )
 
+    def prepare(self, images: Tensor, tapped: Collection[str]) -> None:
+        """Take the inference form, once it is known what is compared.
+
+        Args:
+            images (Tensor): Made-up images ``(N, C, H, W)``.
+            tapped (Collection[str]): Modules whose outputs are compared.
+        """
+        self.form.prepare(self.model, images, tapped)
+
     def forward(self, inputs: Tensor, data_samples=None) -> PartialForward:
         """Begin a pass over a batch that was preprocessed for the student."""
-        return PartialForward(self.model, self.renormalise(inputs, data_samples))
+        inputs = self.renormalise(inputs, data_samples)
+        return PartialForward(self.model, self.form.lay_out(inputs))
 
     def apply(self, function: Callable) -> None:
         """Move or cast as ``nn.Module._apply`` does."""

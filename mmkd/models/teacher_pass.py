@@ -1,8 +1,10 @@
 """What a teacher does in one step."""
 
+from contextlib import nullcontext
 from typing import List, Optional, Sequence
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from .pairings.roi import rois_of
@@ -20,9 +22,15 @@ class TeacherPass:
     Args:
         teacher (Teacher): The teacher.
         terms (Sequence[Term]): Those that ask this teacher.
+        exact (bool): Run it in the precision of its weights, whatever its inference
+            form says. Defaults to False.
     """
 
-    def __init__(self, teacher: Teacher, terms: Sequence[Term]) -> None:
+    def __init__(
+        self, teacher: Teacher, terms: Sequence[Term], exact: bool = False
+    ) -> None:
+        self._terms = terms
+        self._exact = exact
         pairings = [term.pairing for term in terms]
         outputs = [name for pairing in pairings for name in pairing.teacher_outputs]
         self.taps = Taps(teacher.model, outputs, 'teacher')
@@ -44,7 +52,7 @@ class TeacherPass:
             data_samples (list, optional): Their samples.
         """
         forward = self._teacher.forward(inputs, data_samples)
-        with self.taps:
+        with self._precision(inputs), self.taps:
             for part in self._parts:
                 forward.run('trunk' if part == 'roi_head' else part)
         if 'roi_head' in self._parts:
@@ -61,9 +69,44 @@ class TeacherPass:
             return
         rois = rois_of(student, self._extractors)
         rois = [r if stage in self._stages else None for stage, r in enumerate(rois)]
-        with self.taps:
+        with self._precision(self._forward.inputs), self.taps:
             self._forward.run('roi_head', rois)
         self._forward = None
+
+    def log_drift(
+        self, inputs: Tensor, data_samples: Optional[list], student: Taps
+    ) -> None:
+        """Log how far an approximate inference form moved what is compared.
+
+        Args:
+            inputs (Tensor): The images of this pass.
+            data_samples (list, optional): Their samples.
+            student (Taps): What the student recorded.
+        """
+        if self._teacher.form.dtype is None:
+            return
+        exact = TeacherPass(self._teacher, self._terms, exact=True)
+        exact.begin(inputs, data_samples)
+        exact.finish(student)
+        for term in self._terms:
+            moved = [
+                (near.float() - true).square().mean().sqrt() / true.std()
+                for near, true in zip(
+                    term.pairing.tensors(self.taps, 'teacher'),
+                    term.pairing.tensors(exact.taps, 'teacher'),
+                )
+            ]
+            print_log(
+                f'{term.name}: the teacher runs in {self._teacher.form.dtype}, which '
+                f'moved its {term.pairing.describe()} by {max(moved):.2%} of their '
+                'standard deviation (root mean square, first batch).',
+                logger='current',
+            )
+
+    def _precision(self, inputs):
+        if self._exact:
+            return nullcontext()
+        return self._teacher.form.precision(inputs.device)
 
 
 def student_taps(student, terms: Sequence[Term]) -> Taps:
