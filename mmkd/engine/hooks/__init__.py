@@ -1,7 +1,17 @@
 """Training hooks."""
 
+from .accelerate_hook import AccelerateHook
+from .buffered_info_hook import BufferedInfoHook
+from .epoch_seed_hook import EpochSeedHook
 from .gradient_ratio_hook import GradientRatioHook
 from .ranks_agree_hook import RanksAgreeHook
 from .teacher_eval_hook import TeacherEvalHook
 
-__all__ = ['GradientRatioHook', 'RanksAgreeHook', 'TeacherEvalHook']
+__all__ = [
+    'AccelerateHook',
+    'BufferedInfoHook',
+    'EpochSeedHook',
+    'GradientRatioHook',
+    'RanksAgreeHook',
+    'TeacherEvalHook',
+]
