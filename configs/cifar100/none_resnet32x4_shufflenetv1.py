@@ -1,0 +1,2 @@
+_base_ = '_base_/resnet32x4_shufflenetv1.py'
+model = _base_.student

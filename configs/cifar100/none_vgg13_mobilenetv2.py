@@ -1,0 +1,2 @@
+_base_ = '_base_/vgg13_mobilenetv2.py'
+model = _base_.student

@@ -1,0 +1,2 @@
+_base_ = '_base_/resnet110_resnet32.py'
+model = _base_.teacher.config.model

@@ -1,0 +1,2 @@
+_base_ = '_base_/vgg13_vgg8.py'
+model = _base_.teacher.config.model
