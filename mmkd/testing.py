@@ -33,6 +33,10 @@ DETECTORS = dict(
 CHANNELS = ('in_channels', 'out_channels', 'feat_channels', 'conv_out_channels')
 SMALL = dict.fromkeys(CHANNELS, 32)  # a multiple of group norm's 32
 SMALL.update(fc_out_channels=32, nms_pre=100, max_per_img=50, num=32)
+#: Networks with a base width.
+RESNETS = ('ResNet', 'ResNetV1c', 'ResNetV1d', 'CIFARBottleneckResNet')
+#: Least depths of the CIFAR networks.
+DEPTHS = dict(CIFARResNet=8, CIFARWideResNet=10, CIFARVGG=8)
 
 
 def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
@@ -40,9 +44,10 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
 
     Depths, widths and counts of proposals go down; types, stages, levels, losses,
     classes and all that is not a network stay. ResNets keep their kind of block (18
-    and 34 become 18, deeper ones 50); a backbone other than ResNet and MobileNetV2
-    stays as it is. Nothing loads weights: students start from random ones, and
-    teachers have them, inline and with ``allow_untrained=True``.
+    and 34 become 18, deeper ones 50), CIFAR networks their widths; a backbone other
+    than these and MobileNetV2 stays as it is. Nothing loads weights: students start
+    from random ones, and teachers have them, inline and with
+    ``allow_untrained=True``.
 
     Args:
         cfg (str | Config): A Distiller's or a stock model's, or its path
@@ -167,11 +172,13 @@ def _shrink_model(model, scope, width):
 
 def _shrink_backbone(backbone, scope, width):
     """Shrink in place; return the channels that it puts out."""
-    if backbone.type in ('ResNet', 'ResNetV1c', 'ResNetV1d'):
+    if backbone.type.split('.')[-1] in RESNETS:
         depth = 18 if backbone.depth < 50 else 50
         backbone.update(depth=depth, base_channels=width, stem_channels=width)
     elif backbone.type == 'MobileNetV2':
         backbone.widen_factor = width / 64
+    elif backbone.type.split('.')[-1] in DEPTHS:
+        backbone.depth = DEPTHS[backbone.type.split('.')[-1]]
     with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng([]):
         network = MODELS.build(backbone)
     network.eval()

@@ -1,3 +1,3 @@
 _base_ = ['_base_/resnet32x4_shufflenetv1.py', '_base_/dkd.py']
-dkd = dict(loss_dkd=dict(beta=8.0))
-model = dict(student=_base_.student, teacher=_base_.teacher, losses=dkd)
+losses = dict(loss_dkd=dict(beta=8.0))
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

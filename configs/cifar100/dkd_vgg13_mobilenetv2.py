@@ -1,3 +1,3 @@
 _base_ = ['_base_/vgg13_mobilenetv2.py', '_base_/dkd.py']
-dkd = dict(loss_dkd=dict(beta=6.0))
-model = dict(student=_base_.student, teacher=_base_.teacher, losses=dkd)
+losses = dict(loss_dkd=dict(beta=6.0))
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

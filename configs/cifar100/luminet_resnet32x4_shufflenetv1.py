@@ -1,3 +1,3 @@
 _base_ = ['_base_/resnet32x4_shufflenetv1.py', '_base_/luminet.py']
-luminet = dict(loss_luminet=dict(alpha=35.0, tau=4.0))  # ours
-model = dict(student=_base_.student, teacher=_base_.teacher, losses=luminet)
+losses = dict(loss_luminet=dict(alpha=35.0, tau=4.0))  # ours
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

@@ -1,5 +1,5 @@
 _base_ = ['_base_/resnet50_mobilenetv2.py', '_base_/luminet.py']
 student = _base_.student
 student.head.loss.loss_weight = 2.0
-luminet = dict(loss_luminet=dict(alpha=70.0, tau=8.0))
-model = dict(student=student, teacher=_base_.teacher, losses=luminet)
+losses = dict(loss_luminet=dict(alpha=70.0, tau=8.0))
+model = dict(student=student, teacher=_base_.teacher, losses=losses)

@@ -1,3 +1,3 @@
 _base_ = ['_base_/wrn40-2_wrn16-2.py', '_base_/luminet.py']
-luminet = dict(loss_luminet=dict(alpha=75.0, tau=8.0))  # ours
-model = dict(student=_base_.student, teacher=_base_.teacher, losses=luminet)
+losses = dict(loss_luminet=dict(alpha=75.0, tau=8.0))  # ours
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

@@ -109,7 +109,7 @@ def fold_batch_norms(
         conv.weight, conv.bias = folded.weight, folded.bias
         conv.requires_grad_(False)
         # A tap on the batch norm goes on reading what it read.
-        _replace(model, names[norm], nn.Identity())
+        _replace(model, names[norm], nn.Identity().eval())
     return len(pairs)
 
 
