@@ -95,7 +95,9 @@ class GraphedForward(FastForward):
             learns = any(p.requires_grad for p in self.module.parameters())
             if torch.is_grad_enabled() and learns:
                 bare = _Bare(self.module, self.eager)
-                replay = torch.cuda.make_graphed_callables(bare, samples)
+                replay = torch.cuda.make_graphed_callables(
+                    bare, samples, allow_unused_input=True
+                )
             else:
                 replay = _capture_inference(self.eager, samples)
         with torch.no_grad():
@@ -110,7 +112,8 @@ class _Bare(nn.Module):
     def __init__(self, module, forward):
         super().__init__()
         self.module = module
-        self.train(module.training)
+        # Not train(): that would reach modules that are frozen inside.
+        self.training = module.training
         self._forward = forward
 
     def forward(self, *args):

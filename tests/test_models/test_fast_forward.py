@@ -69,6 +69,17 @@ def test_trains_as_without(losses, how):
     assert list(fast.state_dict()) == list(plain.state_dict())
 
 
+@pytest.mark.parametrize('how', [{}, COMPILE], ids=['channels_last', 'compile'])
+def test_trains_under_autocast_as_without(how):
+    plain, fast = distiller(*LOSSES), distiller(*LOSSES)
+    accelerate(fast, **how)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        logs = train(plain), train(fast)
+    assert logs[0] != train(distiller(*LOSSES)), 'autocast did nothing'
+    for expected, found in zip(*logs):
+        assert found == pytest.approx(expected, rel=0.03)
+
+
 def test_what_runs_compiled_is_as_large_as_taps_allow():
     runner = accelerate(distiller('logits'), **COMPILE)
     assert isinstance(runner.model.student.backbone.forward, CompiledForward)
