@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 #: A curve: iterations and values.
 Curve = tuple[list[int], list[float]]
+ACROSS = 4  # panels, at most
 
 
 def read_scalars(work_dir: Union[str, Path], key: str, less: str = '') -> Curve:
@@ -37,22 +38,34 @@ def read_scalars(work_dir: Union[str, Path], key: str, less: str = '') -> Curve:
 
 
 def draw_curves(
-    path: Union[str, Path], panels: dict[str, dict[str, Curve]], title: str = ''
+    path: Union[str, Path],
+    panels: dict[str, dict[str, Union[Curve, list[Curve]]]],
+    title: str = '',
+    xlabel: str = 'training iterations',
 ) -> None:
     """Write panels side by side, each with one curve a run over the iterations.
 
     Args:
         path: File to write; its ending gives the format.
-        panels: By label of the vertical axis, the curves by name of the run.
+        panels: By label of the vertical axis, the curves by name of the run; a list
+            of curves shares a name and a colour.
         title: Heading of the picture.
+        xlabel: Label of the horizontal axis.
     """
-    figure = Figure(figsize=(5.2 * len(panels), 3.9), dpi=120, constrained_layout=True)
+    columns = min(len(panels), ACROSS)
+    rows = -(-len(panels) // columns)
+    size = (5.2 * columns, 3.9 * rows)
+    figure = Figure(figsize=size, dpi=120, constrained_layout=True)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
     for axis, (label, curves) in zip(axes, panels.items()):
-        for name, (steps, values) in curves.items():
-            axis.plot(steps, values, marker='.', label=name)
-        axis.set_xlabel('training iterations')
+        for index, (name, runs) in enumerate(curves.items()):
+            for run in runs if isinstance(runs, list) else [runs]:
+                axis.plot(*run, marker='.', color=f'C{index}', label=name)
+                name = None  # once in the legend
+        axis.set_xlabel(xlabel)
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
         axis.legend()

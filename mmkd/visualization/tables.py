@@ -5,16 +5,17 @@ from typing import Union
 Cell = Union[str, int, float]
 
 
-def markdown_table(rows: dict[str, dict[str, Cell]]) -> str:
+def markdown_table(rows: dict[str, dict[str, Cell]], corner: str = '') -> str:
     """A Markdown table that also reads well on a console.
 
     Args:
         rows: By name of the row, its cells by name of the column; the first row's
             columns count. Whole numbers get thousands separators, fractions three
             decimals and what is above 1 one.
+        corner: Head of the column of names.
     """
     columns = list(next(iter(rows.values())))
-    lines = [['', *columns]]
+    lines = [[corner, *columns]]
     lines += [[name, *(_text(row[c]) for c in columns)] for name, row in rows.items()]
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ['-' * widths[0], *('-' * (w - 1) + ':' for w in widths[1:])])

@@ -11,13 +11,13 @@ import argparse
 import copy
 import json
 import statistics
-import time
 from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
 from mmengine.optim import OptimWrapper
 
+from mmkd.benchmark.timing import interleave, ratio
 from mmkd.engine.config import build_model, load_config
 from mmkd.engine.launch import is_distiller, run
 from mmkd.errors import ConfigError
@@ -95,33 +95,13 @@ def bare_teacher(teacher, student, batch):
 
 
 def measure(steps, rounds, device):
-    for _ in range(2):
-        for step in steps.values():
-            step()
+    times = interleave(steps, rounds, device)
+    # After the first steps: those allocate what is kept, such as momentum.
     memory = {f'{name}_mib': peak(step, device) for name, step in steps.items()}
-    times = {name: [] for name in steps}
-    for number in range(rounds):
-        names = list(steps)
-        # Another order each round: none profits from the one before it.
-        for name in names[number % 3 :] + names[: number % 3]:
-            times[name].append(clock(steps[name], device))
-    ratios = [
-        whole / (a + b)
-        for a, b, whole in zip(times['teacher'], times['student'], times['distiller'])
-    ]
+    parts = [a + b for a, b in zip(times['teacher'], times['student'])]
+    quartiles = ratio(times['distiller'], parts)
     medians = {f'{name}_ms': 1e3 * statistics.median(times[name]) for name in steps}
-    quartiles = statistics.quantiles(ratios, n=4)
     return dict(medians, **memory, ratio=quartiles[1], ratio_quartiles=quartiles)
-
-
-def clock(step, device):
-    if device == 'cuda':
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    step()
-    if device == 'cuda':
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def peak(step, device):

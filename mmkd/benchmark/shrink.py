@@ -1,0 +1,139 @@
+"""Shorter trainings of the same kind, and an account of what was shortened."""
+
+import copy
+from typing import Iterator, List, Optional, Tuple
+
+from mmengine.config import Config, ConfigDict
+
+from mmkd.engine.config import load_config
+from mmkd.engine.launch import is_distiller
+from mmkd.errors import ConfigError
+
+from .shrink_epochs import shrink_epochs
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+#: Data sets that take ``num_classes`` and ``fraction``.
+DATASETS = ('mmkd.CIFAR100',)
+
+
+def shrink(
+    cfg: Config,
+    epochs: Optional[int] = None,
+    classes: Optional[int] = None,
+    fraction: float = 1.0,
+) -> Tuple[Config, List[str]]:
+    """Return a config of less training, with every time in proportion.
+
+    Checkpoints of teachers are not touched, see
+    :func:`mmkd.benchmark.slicing.slice_teachers`.
+
+    Args:
+        cfg (Config): A classifier's or a Distiller's; it is not changed.
+        epochs (int, optional): Train for so many. Defaults to the config's.
+        classes (int, optional): Keep the first classes only. Defaults to all.
+        fraction (float): Keep the first part of each class's training images only.
+            Defaults to 1.0.
+
+    Returns:
+        tuple[Config, list[str]]: The config, and what was done: such as ``'20 of 100
+        classes'``, ``'30 of 240 epochs'``, ``'50 % of the training images'``.
+
+    Raises:
+        ConfigError: The config cannot be shrunk so.
+    """
+    cfg, done = copy.deepcopy(cfg), []
+    if classes is not None:
+        done += _shrink_classes(cfg, classes)
+    if epochs is not None:
+        done += shrink_epochs(cfg, epochs)
+    if not 0 < fraction <= 1:
+        raise ConfigError(f'--fraction {fraction} is not above 0 and up to 1.')
+    if fraction < 1:
+        leaf = _leaf(cfg, 'train_dataloader')
+        if leaf.get('fraction', 1.0) != 1.0:
+            raise ConfigError(
+                f'--fraction: the config keeps {leaf.fraction} of the training images '
+                'already; take that out.'
+            )
+        leaf.fraction = fraction
+        done.append(f'{fraction * 100:g} % of the training images')
+    return cfg, done
+
+
+def teachers_of(cfg: Config) -> List[dict]:
+    """Return the specs of all teachers, to be changed in place."""
+    one, several = cfg.model.get('teacher'), cfg.model.get('teachers')
+    if not is_distiller(cfg.model):
+        return []
+    return [one] if one else list((several or {}).values())
+
+
+def leaf_of(cfg: Config, loader: str) -> dict:
+    """Walk through a dataloader's wrappers to the data set that reads."""
+    dataset = cfg[loader].dataset
+    while isinstance(dataset.get('dataset'), dict):
+        dataset = dataset.dataset
+    return dataset
+
+
+def _shrink_classes(cfg, classes):
+    student = cfg.model.student if is_distiller(cfg.model) else cfg.model
+    total = (student.get('head') or {}).get('num_classes')
+    if total is None:
+        raise ConfigError(
+            f'--classes: the student ({student.get("type")}) has no head with '
+            'num_classes to shrink.'
+        )
+    least = max([2, *_ranks(cfg)])
+    if not least <= classes <= total:
+        raise ConfigError(
+            f'--classes {classes} must be from {least} (2, or the highest topk) to the '
+            f'{total} of the config.'
+        )
+    if classes == total:
+        return []
+    for loader in LOADERS:
+        if cfg.get(loader):
+            _leaf(cfg, loader).num_classes = classes
+    student.head.num_classes = classes
+    for preprocessor in (cfg, student):
+        if 'num_classes' in (preprocessor.get('data_preprocessor') or {}):
+            preprocessor.data_preprocessor.num_classes = classes
+    for teacher in teachers_of(cfg):
+        _shrink_teacher(teacher, classes)
+    return [f'{classes} of {total} classes']
+
+
+def _shrink_teacher(teacher, classes):
+    if isinstance(teacher.config, str):
+        whole = load_config(teacher.config)
+        keys = ('default_scope', 'data_preprocessor', 'model')
+        teacher.config = ConfigDict({k: whole[k] for k in keys if whole.get(k)})
+    model = teacher.config if 'type' in teacher.config else teacher.config.model
+    model = model.student if is_distiller(model) else model
+    head = model.get('head') or {}
+    if str(head.get('type')).split('.')[-1] != 'LinearClsHead':
+        raise ConfigError(
+            f'--classes: the teacher has a head {head.get("type")}, of which no '
+            'classes can be kept; that takes a LinearClsHead.'
+        )
+    head.num_classes = classes
+
+
+def _ranks(cfg) -> Iterator[int]:
+    """Give the k of all top-k that are measured."""
+    evaluators = cfg.get('val_evaluator') or []
+    evaluators = evaluators if isinstance(evaluators, list) else [evaluators]
+    for spec in evaluators:
+        ranks = spec.get('topk', 1)
+        yield from [ranks] if isinstance(ranks, int) else ranks
+
+
+def _leaf(cfg, loader):
+    dataset = leaf_of(cfg, loader)
+    if dataset.get('type') not in DATASETS:
+        raise ConfigError(
+            f'--classes and --fraction know {", ".join(DATASETS)} only, but {loader} '
+            f'reads {dataset.get("type")}.'
+        )
+    return dataset

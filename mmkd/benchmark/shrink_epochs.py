@@ -1,0 +1,134 @@
+"""Every time in epochs, in proportion."""
+
+from typing import List, Union
+
+from mmengine.config import Config
+
+from mmkd.errors import ConfigError
+
+#: Schedulers of which all times are known, without ``LR`` and the like.
+SCHEDULERS = ('MultiStep', 'Linear', 'Constant', 'CosineAnnealing', 'Poly')
+#: Of a loss weight.
+TIMES = ('warmup_epochs', 'begin', 'end', 'stop')
+
+
+def check_loop(cfg: Config) -> None:
+    """Refuse what does not train by epochs.
+
+    Raises:
+        ConfigError: It trains by iterations, or validates at changing intervals.
+    """
+    loop = cfg.get('train_cfg') or {}
+    by_epoch = loop.get('by_epoch', loop.get('type') == 'EpochBasedTrainLoop')
+    kind = loop.get('type', 'EpochBasedTrainLoop')
+    if not by_epoch or kind != 'EpochBasedTrainLoop' or 'max_epochs' not in loop:
+        raise ConfigError(
+            'train_cfg must be dict(by_epoch=True, max_epochs=N): a benchmark counts '
+            f'in epochs; got {dict(loop)}.'
+        )
+    if loop.get('dynamic_intervals'):
+        raise ConfigError(
+            'train_cfg.dynamic_intervals: a benchmark validates at one interval; take '
+            'it out.'
+        )
+
+
+def shrink_epochs(cfg: Config, epochs: int) -> List[str]:
+    """Shorten a training in place: its length, schedulers and loss weights.
+
+    Args:
+        cfg (Config): Of a training by epochs.
+        epochs (int): The new length.
+
+    Returns:
+        list[str]: What was done, such as ``['30 of 240 epochs']``; or nothing.
+
+    Raises:
+        ConfigError: A time is not in epochs, or too short then.
+    """
+    check_loop(cfg)
+    total = cfg.train_cfg.max_epochs
+    if not 1 <= epochs <= total:
+        raise ConfigError(f"--epochs {epochs} must be from 1 to the config's {total}.")
+    if epochs == total:
+        return []
+    _check_hooks(cfg)
+    cfg.train_cfg.max_epochs = epochs
+    if 'val_begin' in cfg.train_cfg:
+        cfg.train_cfg.val_begin = max(
+            1, round(cfg.train_cfg.val_begin * epochs / total)
+        )
+    schedulers = cfg.get('param_scheduler') or []
+    for spec in schedulers if isinstance(schedulers, list) else [schedulers]:
+        _shrink_scheduler(spec, epochs, total)
+    for name, term in (cfg.model.get('losses') or {}).items():
+        if isinstance(term.get('weight'), dict):
+            _shrink_weight(name, term.weight, epochs, total)
+    return [f'{epochs} of {total} epochs']
+
+
+def _check_hooks(cfg):
+    for hook in cfg.get('custom_hooks') or []:
+        times = [key for key in hook if 'epoch' in key and key != 'by_epoch']
+        if times:
+            raise ConfigError(
+                f'--epochs cannot scale {times[0]} of the hook {hook.get("type")}; '
+                'take the hook out, or set it in a config of its own.'
+            )
+
+
+def _shrink_scheduler(spec, epochs, total):
+    kind = str(spec.get('type'))
+    if not kind.split('.')[-1].startswith(SCHEDULERS) or not spec.get('by_epoch', True):
+        raise ConfigError(
+            f'--epochs cannot scale the scheduler {kind} (by_epoch='
+            f'{spec.get("by_epoch", True)}); it knows {", ".join(SCHEDULERS)} by epoch.'
+        )
+    for key in ('begin', 'end', 'T_max'):
+        if key in spec:
+            least = 1 if key == 'T_max' else 0
+            spec[key] = max(least, round(spec[key] * epochs / total))
+    if 'end' in spec:
+        # By epoch, a linear change needs a first and a last epoch.
+        least = 1 if spec.get('convert_to_iter_based') or 'Linear' not in kind else 2
+        if spec.end - spec.get('begin', 0) < least:
+            raise ConfigError(
+                f'--epochs {epochs} leaves {kind} the epochs {spec.get("begin", 0)} to '
+                f'{spec.end}, too few; give more epochs.'
+            )
+    if 'milestones' in spec:
+        spec.milestones = _milestones(spec.milestones, epochs, total)
+
+
+def _milestones(old, epochs, total):
+    """Scale, and keep distinct and below the last epoch those that were."""
+    new, limit = [], epochs
+    for milestone in sorted(old, reverse=True):
+        scaled = round(milestone * epochs / total)
+        if milestone < total:
+            limit = scaled = min(scaled, limit - 1)
+        new.insert(0, scaled)
+    if new[0] < 1:
+        raise ConfigError(
+            f'--epochs {epochs} leaves no room for the milestones {list(old)} of '
+            f'{total} epochs; give more epochs.'
+        )
+    return new
+
+
+def _shrink_weight(name, weight, epochs, total):
+    def scaled(time: float) -> Union[int, float]:
+        time = time * epochs / total
+        return int(time) if time == int(time) else time
+
+    if weight.get('warmup_iters') or weight.get('unit') == 'iter':
+        raise ConfigError(
+            f'--epochs cannot scale the weight of {name}: its times are in iterations; '
+            'give them in epochs.'
+        )
+    # A Schedule takes fractions: they keep the order, and a warm-up its slope.
+    for key in TIMES:
+        if weight.get(key):
+            weight[key] = scaled(weight[key])
+    if weight.get('milestones'):
+        weight.milestones = [scaled(milestone) for milestone in weight.milestones]

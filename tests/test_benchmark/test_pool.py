@@ -1,0 +1,248 @@
+"""Plans, pools and cells, with a stand-in for tools/train.py that learns nothing."""
+
+import json
+import os
+import signal
+import threading
+import time
+import zipfile
+
+import pytest
+
+from mmkd.benchmark import Cell, Pool, plan
+from mmkd.benchmark.files import locked, read_json
+from mmkd.errors import CheckpointError, ConfigError, DataError
+
+#: Logs and saves epochs as MMEngine does; 'fail' and 'slow' configs do what they say.
+TRAIN = """
+import json, os, pathlib, sys, time, zipfile
+config, folder = sys.argv[1], pathlib.Path(sys.argv[3])
+resume = sys.argv[5:]
+start = int(resume[0].split('epoch_')[1][:-4]) if resume else 0
+print('threads', os.environ.get('OMP_NUM_THREADS'))
+if 'fail_' in config:
+    sys.exit('no such thing')
+logs = folder / time.strftime('%H%M%S') / 'vis_data'
+logs.mkdir(parents=True, exist_ok=True)
+for epoch in range(start + 1, 4):
+    with zipfile.ZipFile(folder / f'epoch_{epoch}.pth', 'w') as file:
+        file.writestr('weights', 'x')
+    lines = [dict(loss=1 / epoch, epoch=epoch, step=10 * epoch)]
+    lines += [{'accuracy/top1': [50, 70, 60][epoch - 1], 'step': epoch}]
+    with open(logs / 'scalars.json', 'a') as file:
+        file.writelines(json.dumps(line) + chr(10) for line in lines)
+    if 'slow_' in config:
+        time.sleep(60)
+"""
+CONFIG = """
+model = dict(type='ImageClassifier', head=dict(type='LinearClsHead', num_classes=2))
+train_dataloader = dict(dataset=dict(type='X', data_root={root!r}))
+val_dataloader = train_dataloader
+val_evaluator = dict(type='Accuracy')
+train_cfg = dict(by_epoch=True, max_epochs=3)
+published = dict(kd=70.0)
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write configs of these methods; return their paths."""
+    (tmp_path / 'train.py').write_text(TRAIN)
+
+    def write(*methods, more=''):
+        paths = [tmp_path / f'{method}_a_b.py' for method in methods]
+        for path in paths:
+            path.write_text(CONFIG.format(root=str(tmp_path)) + more)
+        return [str(path) for path in paths]
+
+    return write
+
+
+def go(tmp_path, cells, said=None, **kwargs):
+    said = [] if said is None else said
+    with locked(tmp_path / 'out') as lock:
+        pool = Pool(tmp_path / 'train.py', lock, say=said.append, **kwargs)
+        return pool, pool.run(cells)
+
+
+def test_results_of_two_at_once_and_no_second_time(make, tmp_path):
+    cells = plan(make('none', 'kd'), [0, 1], tmp_path / 'out')
+    pool, stopped = go(tmp_path, cells, jobs=2)
+    assert stopped is None and not pool.failures
+    for cell in cells:
+        result = cell.result()
+        assert result['last'] == dict(epoch=3, top1=60)
+        assert result['best'] == dict(epoch=2, top1=70)
+        assert result['curve'] == [[1, 50], [2, 70], [3, 60]]
+        assert result['train_loss'] == [[1, 1.0], [2, 0.5], [3, 1 / 3]]
+        assert (result['seed'], result['jobs']) == (cell.seed, 2)
+        assert read_json(cell.folder / 'cell.json')['status'] == 'finished'
+    written = [cell.folder.joinpath('train.log').stat().st_mtime_ns for cell in cells]
+    said = []
+    go(tmp_path, plan(make('none', 'kd'), [0, 1], tmp_path / 'out'), said)
+    again = [cell.folder.joinpath('train.log').stat().st_mtime_ns for cell in cells]
+    assert said == [] and written == again
+
+
+def test_a_failing_cell_stops_no_other(make, tmp_path):
+    cells = plan(make('fail', 'kd'), [0], tmp_path / 'out')
+    pool, _ = go(tmp_path, cells)
+    assert list(pool.failures) == ['fail_a_b seed 0']
+    assert 'exit status 1' in pool.failures['fail_a_b seed 0']
+    assert 'no such thing' in pool.failures['fail_a_b seed 0']
+    assert not cells[0].result() and cells[1].result()
+    assert cells[0].account()['status'] == 'failed'
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_trainings_and_time_adds_up(make, tmp_path, number):
+    (cell,) = plan(make('slow'), [0], tmp_path / 'out')
+    before = signal.getsignal(number)
+
+    def interrupt():
+        while not cell.curve()[0]:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    said, start = [], time.monotonic()
+    _, stopped = go(tmp_path, [cell], said, interval=0.2)
+    thread.join()
+    assert stopped == number and time.monotonic() - start < 9
+    assert signal.getsignal(number) is before
+    assert any('slow_a_b seed 0: epoch 1/3, top-1 50.00 %' in line for line in said)
+    # Nothing runs on: the lock, which a training inherits, is free.
+    with locked(tmp_path / 'out', patience=0.1):
+        pass
+    spent = cell.account()['wall_seconds']
+    assert spent >= 0.5 and cell.account()['status'] == 'stopped'
+    text = TRAIN.replace("'slow_' in config", 'False')
+    (tmp_path / 'train.py').write_text(text)
+    said = []
+    go(tmp_path, plan(make('slow'), [0], tmp_path / 'out'), said)
+    assert said[0] == 'slow_a_b seed 0: started, from epoch_1.pth'
+    assert cell.result()['wall_seconds'] > spent
+    assert cell.result()['curve'] == [[1, 50], [2, 70], [3, 60]]
+
+
+def test_threads_are_shared_out(make, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmkd.benchmark.pool.get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmkd.benchmark.pool._cores', lambda: 6)
+    monkeypatch.setenv('OMP_NUM_THREADS', '5')
+    (cell,) = plan(make('kd'), [0], tmp_path / 'out')
+    go(tmp_path, [cell], jobs=2)
+    assert 'threads 3' in cell.folder.joinpath('train.log').read_text()
+
+
+def test_jobs_spread_over_visible_gpus(make, tmp_path, monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    monkeypatch.setattr('mmkd.benchmark.pool.device', lambda gpu: f'GPU {gpu}')
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,6')
+    text = TRAIN.replace('OMP_NUM_THREADS', 'CUDA_VISIBLE_DEVICES')
+    paths = make('a', 'b', 'c', 'd')
+    (tmp_path / 'train.py').write_text(text.replace('fail_', 'a_b'))
+    cells = plan(paths, [0], tmp_path / 'out')
+    go(tmp_path, cells, jobs=4, gpus=[0, 1])
+    logs = [cell.folder.joinpath('train.log').read_text() for cell in cells]
+    assert [log.split('threads ')[1][0] for log in logs] == ['4', '6', '4', '6']
+    with pytest.raises(ConfigError, match='--gpus 2: torch sees 2'):
+        Pool(tmp_path / 'train.py', 0, gpus=[1, 2])
+
+
+def test_resumes_before_a_validation_that_is_missing(make, tmp_path):
+    (cell,) = plan(make('kd'), [0], tmp_path / 'out')
+    assert cell.resume_point() is None
+    logs = cell.folder / '1/vis_data/scalars.json'
+    logs.parent.mkdir(parents=True)
+    for epoch in (1, 2):
+        with zipfile.ZipFile(cell.folder / f'epoch_{epoch}.pth', 'w') as file:
+            file.writestr('weights', 'x')
+    line = json.dumps({'accuracy/top1': 5.0, 'step': 1})
+    logs.write_text(f'{line}\n{{"accuracy/to')
+    assert cell.resume_point().name == 'epoch_1.pth'
+    line = json.dumps({'accuracy/top1': 6.0, 'step': 2})
+    logs.write_text(f'{logs.read_text().splitlines()[0]}\n{line}\n')
+    assert cell.resume_point().name == 'epoch_2.pth'
+    # A file that a kill cut off is no checkpoint.
+    path = cell.folder / 'epoch_2.pth'
+    path.write_bytes(path.read_bytes()[:-9])
+    assert cell.resume_point().name == 'epoch_1.pth'
+
+
+def test_an_end_without_the_last_validation_is_a_failure(make, tmp_path):
+    (cell,) = plan(make('kd'), [0], tmp_path / 'out')
+    (tmp_path / 'train.py').write_text(TRAIN.replace('1, 4)', '1, 3)'))
+    pool, _ = go(tmp_path, [cell])
+    assert 'no accuracy/top1 of epoch 3' in pool.failures[cell.name]
+    assert not cell.result()
+
+
+def test_two_benchmarks_do_not_share_a_folder(tmp_path):
+    with locked(tmp_path):
+        with pytest.raises(ConfigError, match='in use'):
+            with locked(tmp_path, patience=0.1):
+                pass
+
+
+@pytest.mark.parametrize(
+    'change, limits',
+    [
+        (('max_epochs=3', 'max_epochs=4'), {}),
+        ((), dict(epochs=2)),
+        ((), dict(options={'model.a': 1})),
+    ],
+)
+def test_other_settings_are_not_mixed(make, tmp_path, change, limits):
+    (path,) = make('kd')
+    (cell,) = plan([path], [0], tmp_path / 'out')
+    cell.note(**cell.facts)
+    if change:
+        with open(path) as file:
+            text = file.read().replace(*change)
+        with open(path, 'w') as file:
+            file.write(text)
+    # Another seed of the same row is no way around it.
+    with pytest.raises(ConfigError, match='another --out'):
+        plan([path], [1], tmp_path / 'out', **limits)
+
+
+def test_published_figures_may_change(make, tmp_path):
+    (cell,) = plan(make('kd'), [0], tmp_path / 'out')
+    cell.note(**cell.facts)
+    plan(make('kd', more='published = dict(kd=1.0)'), [0], tmp_path / 'out')
+
+
+def test_mistakes_are_found_before_the_first_training(make, tmp_path):
+    def refused(error, says, *configs, seeds=(0,), **kwargs):
+        with pytest.raises(error, match=says):
+            plan(configs, seeds, tmp_path / 'out', **kwargs)
+
+    kd, none = make('kd', 'none')
+    refused(ConfigError, 'kd_a_b is given twice', kd, none, kd)
+    refused(ConfigError, '--seeds: 1 is given twice', kd, seeds=[0, 1, 1])
+    refused(ConfigError, 'missing_a_b.py cannot be read', 'missing_a_b.py')
+    refused(ConfigError, 'METHOD_TEACHER_STUDENT', 'kd.py')
+    refused(ConfigError, 'kd_a_b.py: --epochs 9', kd, epochs=9)
+    options = {'train_dataloader.dataset.data_root': str(tmp_path / 'no')}
+    refused(DataError, 'is no folder', kd, options=options)
+    teacher = dict(config=dict(model=dict(type='A')), checkpoint='no.pth')
+    model = dict(type='mmkd.Distiller', student=dict(), teacher=teacher, losses={})
+    (kd,) = make('kd', more=f'model = {model}')
+    refused(CheckpointError, 'no.pth does not exist', kd)
+    (kd,) = make('kd', more='val_evaluator = None')
+    refused(ConfigError, 'needs val_evaluator', kd)
+    (kd,) = make('kd', more="visualizer = dict(vis_backends=[dict(type='X')])")
+    refused(ConfigError, 'LocalVisBackend', kd)
+    folder = tmp_path / 'out/kd_a_b/seed0'
+    folder.mkdir(parents=True)
+    (folder / 'epoch_1.pth').touch()
+    refused(ConfigError, 'not of a benchmark', *make('kd'))
+
+
+def test_the_seed_is_in_the_config_and_not_in_the_hash(make, tmp_path):
+    first, second = plan(make('kd'), [3, 4], tmp_path / 'out')
+    assert isinstance(first, Cell)
+    assert (first.cfg.randomness.seed, second.cfg.randomness.seed) == (3, 4)
+    assert first.facts['config'] == second.facts['config']

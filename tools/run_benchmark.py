@@ -1,0 +1,85 @@
+#!/usr/bin/env python
+"""Train configs with several seeds and put the results in one table.
+
+Run again, the same command goes on where it stopped. A config is named
+METHOD_TEACHER_STUDENT.py; none_TEACHER_STUDENT.py is the student alone.
+
+Example:
+    python tools/run_benchmark.py configs/cifar100/*_resnet56_resnet20.py \
+        --seeds 0 1 2 --jobs 2 --out work_dirs/benchmark
+"""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mmkd.benchmark import Pool, plan, write_report
+from mmkd.benchmark.files import locked
+from mmkd.engine.launch import run
+from mmkd.errors import ConfigError
+
+TRAIN = Path(__file__).resolve().with_name('train.py')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('configs', nargs='*', metavar='CONFIG', help='METHOD_TEACHER_STUDENT.py')
+    add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='default 0 1 2')
+    add('--out', type=Path, default=Path('work_dirs/benchmark'), help='results')
+    add('--jobs', type=int, default=1, help='trainings at once')
+    add(
+        '--gpus', type=int, nargs='+', default=[], help='spread the trainings over them'
+    )
+    add('--epochs', type=int, help='shorten: every time in epochs in proportion')
+    add('--classes', type=int, help='shrink the data: keep the first classes')
+    add('--fraction', type=float, default=1.0, help="part of each class's train images")
+    add('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
+    add(
+        '--report-only',
+        action='store_true',
+        help='train nothing, write the report of what is in --out',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if args.report_only:
+        return print(write_report(args.out))
+    if not args.configs or args.jobs < 1:
+        raise ConfigError('give at least one CONFIG, and --jobs of at least 1.')
+    with locked(args.out) as lock:
+        cells = plan(
+            args.configs,
+            args.seeds,
+            args.out,
+            args.cfg_options,
+            args.epochs,
+            args.classes,
+            args.fraction,
+        )
+        say = partial(print, flush=True)
+        pool = Pool(TRAIN, lock, args.jobs, args.gpus, say)
+        stopped = pool.run(cells)
+        if stopped:
+            print('stopped; the same command goes on from here', file=sys.stderr)
+            sys.exit(128 + stopped)
+        say(f'\n{write_report(args.out)}\nWritten to {args.out}.')
+    for name, why in pool.failures.items():
+        print(f'{name} failed: {why}', file=sys.stderr)
+    if pool.failures:
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    try:
+        run(main)
+    except KeyboardInterrupt:
+        print('stopped; the same command goes on from here', file=sys.stderr)
+        sys.exit(130)
