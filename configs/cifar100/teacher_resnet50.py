@@ -1,3 +1,4 @@
 _base_ = '_base_/resnet50_mobilenetv2.py'
 optim_wrapper = dict(optimizer=dict(lr=0.05))
+data_preprocessor = _base_.teacher.config.data_preprocessor
 model = _base_.teacher.config.model

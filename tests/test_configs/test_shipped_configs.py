@@ -23,19 +23,27 @@ PATHS = sorted(
     for path in CONFIGS.rglob('*.py')
     if '_base_' not in path.relative_to(CONFIGS).parts
 )
-#: What a method may change about its student, beside what the Distiller adds.
-STUDENT_CHANGES = {
+#: What a method may change about its student, beside what the Distiller adds: the
+#: weight of the cross-entropy.
+CE_WEIGHT = 'head.loss.loss_weight'
+CE_WEIGHTS = {
     # The recipe is half cross-entropy, half KD.
-    'imagenet/kd_r34_r18.py': {'head.loss.loss_weight': 0.5},
+    'imagenet/kd_r34_r18.py': 0.5,
+    'cifar100/luminet_resnet32x4_resnet8x4.py': 2.0,
+    'cifar100/luminet_vgg13_mobilenetv2.py': 2.0,
+    'cifar100/luminet_resnet50_mobilenetv2.py': 2.0,
 }
 
 
-def is_distiller(path):
-    return "type='mmkd.Distiller'" in (CONFIGS / path).read_text()
+@functools.cache
+def read(path):
+    return Config.fromfile(CONFIGS / path)
 
 
-METHODS = [path for path in PATHS if is_distiller(path)]
-PUBLISHED = [path for path in METHODS if not path.startswith('quickstart')]
+METHODS = [path for path in PATHS if read(path).model.type == 'mmkd.Distiller']
+CIFAR = [path for path in METHODS if path.startswith('cifar100')]
+CE_WEIGHTS.update({path: 0.1 for path in CIFAR if '/kd_' in path})
+PUBLISHED = [path for path in METHODS if path.startswith(('coco', 'imagenet'))]
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -46,13 +54,10 @@ def model_zoos_are_read_once():
         yield
 
 
-@functools.cache
-def read(path):
-    return Config.fromfile(CONFIGS / path)
-
-
 def base_of(path):
     """Path of the config that a method's config is a diff over: its pair."""
+    if path in CIFAR:
+        return re.sub(r'/[a-z0-9]+_', '/none_', path)
     base = re.search(r"^_base_ = '\./(.+)'$", (CONFIGS / path).read_text(), re.M)
     return (Path(path).parent / base.group(1)).as_posix()
 
@@ -197,9 +202,10 @@ def test_pair_differs_by_the_method_alone(path):
     hooks = alone.get('custom_hooks') or []
     assert cfg['custom_hooks'][: len(hooks)] == hooks if 'custom_hooks' in cfg else True
     changed, lost = changes(cfg['model']['student'], alone['model'])
-    assert (changed, lost) == (STUDENT_CHANGES.get(path, {}), set())
+    weights = {CE_WEIGHT: CE_WEIGHTS[path]} if path in CE_WEIGHTS else {}
+    assert (changed, lost) == (weights, set())
     for rest in (cfg, alone):
-        for key in ('model', 'student', 'custom_hooks', 'floor'):
+        for key in ('model', 'student', 'losses', 'custom_hooks', 'floor'):
             rest.pop(key, None)
     assert changes(cfg, alone) == ({}, set())
 
@@ -246,6 +252,62 @@ def test_command_line_reaches_what_it_must(path):
         assert pipeline[2].type == 'RandomChoiceResize'
         assert pipeline[2].scales == [(667, 400)]
         assert cfg.val_dataloader.dataset.pipeline[1].type == 'Resize'
+
+
+def test_cifar_cells_are_complete_and_short():
+    """Eleven pairs by four methods, a file of a few lines each, and six teachers."""
+    names = [Path(path).stem for path in PATHS if path.startswith('cifar100')]
+    cells = {tuple(name.split('_', 1)) for name in names}
+    pairs = {pair for method, pair in cells if method == 'none'}
+    assert len(pairs) == 11
+    methods = {method for method, _ in cells} - {'teacher'}
+    assert methods == {'none', 'kd', 'dkd', 'luminet'}
+    teachers = {pair for method, pair in cells if method == 'teacher'}
+    assert teachers == {pair.split('_')[0] for pair in pairs}
+    whole = {(method, pair) for method in methods for pair in pairs}
+    assert cells == whole | {('teacher', teacher) for teacher in teachers}
+    for name in names:
+        text = (CONFIGS / f'cifar100/{name}.py').read_text()
+        assert len(text.splitlines()) <= 6
+        if not name.startswith('teacher'):
+            method, pair = name.split('_', 1)
+            assert set(read(f'cifar100/{name}.py').published) >= {'teacher', method}
+
+
+@pytest.mark.parametrize('path', CIFAR)
+def test_cifar_files_train_what_their_names_say(path):
+    """The pair's file, its teacher's own training and the cell name one network."""
+    cfg = read(path)
+    _, teacher, _ = Path(path).stem.split('_')
+    own = read(f'cifar100/teacher_{teacher}.py')
+    assert cfg.model.teacher.config.model == own.model
+    assert Path(cfg.model.teacher.checkpoint).stem == teacher
+    assert cfg.model.teacher.config.data_preprocessor == own.data_preprocessor
+
+
+def test_unpublished_values_are_marked_ours():
+    for path in CIFAR:
+        text = (CONFIGS / path).read_text()
+        if 'luminet' not in path:
+            assert 'ours' not in text
+            continue
+        alpha, tau = (read(path).model.losses.loss_luminet[k] for k in ('alpha', 'tau'))
+        assert 65 < (alpha / tau) ** 2 < 90
+        unpublished = ('resnet56', 'resnet110', 'wrn16-2', 'resnet32x4_shufflenet')
+        assert ('ours' in text) == any(name in path for name in unpublished)
+
+
+def test_cifar_readme_links_every_cell_with_its_published_figure():
+    text = (CONFIGS / 'cifar100/README.md').read_text()
+    links = re.findall(r'\[([^\]]+)\]\(([\w-]+)\.py\)', text)
+    assert {name for _, name in links} == {
+        Path(path).stem for path in PATHS if path.startswith('cifar100')
+    }
+    for shown, name in links:
+        method = name.split('_')[0]
+        if method != 'teacher':
+            published = read(f'cifar100/{name}.py').published[method]
+            assert shown == f'{published:.2f}'
 
 
 @pytest.mark.parametrize('folder', ['coco', 'imagenet'])

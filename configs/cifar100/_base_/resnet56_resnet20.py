@@ -14,7 +14,13 @@ student = dict(
 teacher = dict(
     config=dict(
         default_scope='mmpretrain',
-        data_preprocessor=_base_.data_preprocessor,
+        data_preprocessor=dict(
+            type='mmkd.CropFlipPreprocessor',
+            # What cifar100_resnet56-f2eff4c8.pt was trained with, .5070 .4865 .4409 and
+            # .2673 .2564 .2761: https://github.com/chenyaofo/pytorch-cifar-models
+            mean=[129.285, 124.0575, 112.4295],
+            std=[68.1615, 65.382, 70.4055],
+        ),
         model=dict(
             type='ImageClassifier',
             backbone=dict(type='mmkd.CIFARResNet', depth=56),
