@@ -139,7 +139,7 @@ def _show(row, which) -> str:
 
 def _show_seeds(row) -> str:
     parts = [row['seeds']] if row['seeds'] else []
-    parts += [f'{row[key]} {key}' for key in ('failed', 'unfinished') if row[key]]
+    parts += [f'{key}: {row[key]}' for key in ('failed', 'unfinished') if row[key]]
     return ', '.join(parts)
 
 

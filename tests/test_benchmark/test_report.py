@@ -110,8 +110,8 @@ def test_failed_and_unfinished_cells_are_shown(tmp_path):
     put(tmp_path, 'kd', 2, status='stopped')
     put(tmp_path, 'none', 0)
     text = write_report(tmp_path)
-    assert cells_of(text, 'kd,')[1:3] == ['0, 1 failed, 2 unfinished', '50.00']
-    assert cells_of(text, 'none,')[1:3] == ['0 failed', 'failed']
+    assert cells_of(text, 'kd,')[1:3] == ['0, failed: 1, unfinished: 2', '50.00']
+    assert cells_of(text, 'none,')[1:3] == ['failed: 0', 'failed']
     assert cells_of(text, 'kd,')[4] == '-'
 
 

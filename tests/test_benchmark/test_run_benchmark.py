@@ -207,7 +207,7 @@ def test_a_failure_is_reported_at_the_end(configs, tmp_path, monkeypatch, capsys
     printed = capsys.readouterr()
     assert f'{KD} seed 0 failed: it ended with exit status 1' in printed.err
     assert 'no such model' in printed.err
-    assert re.search(r'\| kd, big -> small +\| +0 failed \| +failed', printed.out)
+    assert re.search(r'\| kd, big -> small +\| +failed: 0 \| +failed', printed.out)
 
 
 @pytest.mark.parametrize('number, code', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
