@@ -1,32 +1,14 @@
-_base_ = '../../_base_/cifar100.py'
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmkd.CIFARResNet', depth=8, widths=(32, 64, 128, 256)),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        in_channels=256,
-        num_classes=100,
-        init_cfg=None,
-        loss=dict(type='CrossEntropyLoss'),
-    ),
-)
+_base_ = [
+    '../../_base_/cifar100.py',
+    'networks/resnet32x4.py',
+    'networks/resnet8x4.py',
+]
+student = _base_.resnet8x4
 teacher = dict(
     config=dict(
         default_scope='mmpretrain',
         data_preprocessor=_base_.data_preprocessor,
-        model=dict(
-            type='ImageClassifier',
-            backbone=dict(type='mmkd.CIFARResNet', depth=32, widths=(32, 64, 128, 256)),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(
-                type='LinearClsHead',
-                in_channels=256,
-                num_classes=100,
-                init_cfg=None,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
-        ),
+        model=_base_.resnet32x4,
     ),
     checkpoint='checkpoints/cifar100/resnet32x4.pth',
     inference=dict(fold_bn=True, channels_last=True),

@@ -1,33 +1,15 @@
-_base_ = '../../_base_/cifar100.py'
+_base_ = [
+    '../../_base_/cifar100.py',
+    'networks/resnet32x4.py',
+    'networks/shufflenetv1.py',
+]
 optim_wrapper = dict(optimizer=dict(lr=0.01))
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmkd.CIFARShuffleNetV1'),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        in_channels=960,
-        num_classes=100,
-        init_cfg=None,
-        loss=dict(type='CrossEntropyLoss'),
-    ),
-)
+student = _base_.shufflenetv1
 teacher = dict(
     config=dict(
         default_scope='mmpretrain',
         data_preprocessor=_base_.data_preprocessor,
-        model=dict(
-            type='ImageClassifier',
-            backbone=dict(type='mmkd.CIFARResNet', depth=32, widths=(32, 64, 128, 256)),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(
-                type='LinearClsHead',
-                in_channels=256,
-                num_classes=100,
-                init_cfg=None,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
-        ),
+        model=_base_.resnet32x4,
     ),
     checkpoint='checkpoints/cifar100/resnet32x4.pth',
     inference=dict(fold_bn=True, channels_last=True),

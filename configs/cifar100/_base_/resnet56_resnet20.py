@@ -1,16 +1,9 @@
-_base_ = '../../_base_/cifar100.py'
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmkd.CIFARResNet', depth=20),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        in_channels=64,
-        num_classes=100,
-        init_cfg=None,
-        loss=dict(type='CrossEntropyLoss'),
-    ),
-)
+_base_ = [
+    '../../_base_/cifar100.py',
+    'networks/resnet56.py',
+    'networks/resnet20.py',
+]
+student = _base_.resnet20
 teacher = dict(
     config=dict(
         default_scope='mmpretrain',
@@ -21,18 +14,7 @@ teacher = dict(
             mean=[129.285, 124.0575, 112.4295],
             std=[68.1615, 65.382, 70.4055],
         ),
-        model=dict(
-            type='ImageClassifier',
-            backbone=dict(type='mmkd.CIFARResNet', depth=56),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(
-                type='LinearClsHead',
-                in_channels=64,
-                num_classes=100,
-                init_cfg=None,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
-        ),
+        model=_base_.resnet56,
     ),
     checkpoint='checkpoints/cifar100/resnet56.pth',
     inference=dict(fold_bn=True, channels_last=True),

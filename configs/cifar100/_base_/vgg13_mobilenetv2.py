@@ -1,31 +1,15 @@
-_base_ = '../../_base_/cifar100.py'
+_base_ = [
+    '../../_base_/cifar100.py',
+    'networks/vgg13.py',
+    'networks/mobilenetv2.py',
+]
 optim_wrapper = dict(optimizer=dict(lr=0.01))
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmkd.CIFARMobileNetV2', widen_factor=0.5),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        in_channels=1280,
-        num_classes=100,
-        loss=dict(type='CrossEntropyLoss'),
-    ),
-)
+student = _base_.mobilenetv2
 teacher = dict(
     config=dict(
         default_scope='mmpretrain',
         data_preprocessor=_base_.data_preprocessor,
-        model=dict(
-            type='ImageClassifier',
-            backbone=dict(type='mmkd.CIFARVGG', depth=13),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(
-                type='LinearClsHead',
-                in_channels=512,
-                num_classes=100,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
-        ),
+        model=_base_.vgg13,
     ),
     checkpoint='checkpoints/cifar100/vgg13.pth',
     inference=dict(fold_bn=True, channels_last=True),

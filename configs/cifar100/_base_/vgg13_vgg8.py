@@ -1,30 +1,14 @@
-_base_ = '../../_base_/cifar100.py'
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmkd.CIFARVGG', depth=8),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        in_channels=512,
-        num_classes=100,
-        loss=dict(type='CrossEntropyLoss'),
-    ),
-)
+_base_ = [
+    '../../_base_/cifar100.py',
+    'networks/vgg13.py',
+    'networks/vgg8.py',
+]
+student = _base_.vgg8
 teacher = dict(
     config=dict(
         default_scope='mmpretrain',
         data_preprocessor=_base_.data_preprocessor,
-        model=dict(
-            type='ImageClassifier',
-            backbone=dict(type='mmkd.CIFARVGG', depth=13),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(
-                type='LinearClsHead',
-                in_channels=512,
-                num_classes=100,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
-        ),
+        model=_base_.vgg13,
     ),
     checkpoint='checkpoints/cifar100/vgg13.pth',
     inference=dict(fold_bn=True, channels_last=True),

@@ -1,33 +1,15 @@
-_base_ = '../../_base_/cifar100.py'
+_base_ = [
+    '../../_base_/cifar100.py',
+    'networks/wrn40-2.py',
+    'networks/shufflenetv1.py',
+]
 optim_wrapper = dict(optimizer=dict(lr=0.01))
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmkd.CIFARShuffleNetV1'),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        in_channels=960,
-        num_classes=100,
-        init_cfg=None,
-        loss=dict(type='CrossEntropyLoss'),
-    ),
-)
+student = _base_.shufflenetv1
 teacher = dict(
     config=dict(
         default_scope='mmpretrain',
         data_preprocessor=_base_.data_preprocessor,
-        model=dict(
-            type='ImageClassifier',
-            backbone=dict(type='mmkd.CIFARWideResNet', depth=40, widen_factor=2),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(
-                type='LinearClsHead',
-                in_channels=128,
-                num_classes=100,
-                init_cfg=None,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
-        ),
+        model=_base_.wrn40_2,
     ),
     checkpoint='checkpoints/cifar100/wrn40-2.pth',
     inference=dict(fold_bn=True, channels_last=True),

@@ -1,32 +1,14 @@
-_base_ = '../../_base_/cifar100.py'
-student = dict(
-    type='ImageClassifier',
-    backbone=dict(type='mmkd.CIFARWideResNet', depth=16, widen_factor=2),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        in_channels=128,
-        num_classes=100,
-        init_cfg=None,
-        loss=dict(type='CrossEntropyLoss'),
-    ),
-)
+_base_ = [
+    '../../_base_/cifar100.py',
+    'networks/wrn40-2.py',
+    'networks/wrn16-2.py',
+]
+student = _base_.wrn16_2
 teacher = dict(
     config=dict(
         default_scope='mmpretrain',
         data_preprocessor=_base_.data_preprocessor,
-        model=dict(
-            type='ImageClassifier',
-            backbone=dict(type='mmkd.CIFARWideResNet', depth=40, widen_factor=2),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(
-                type='LinearClsHead',
-                in_channels=128,
-                num_classes=100,
-                init_cfg=None,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
-        ),
+        model=_base_.wrn40_2,
     ),
     checkpoint='checkpoints/cifar100/wrn40-2.pth',
     inference=dict(fold_bn=True, channels_last=True),

@@ -1,0 +1,12 @@
+resnet56 = dict(
+    type='ImageClassifier',
+    backbone=dict(type='mmkd.CIFARResNet', depth=56),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead',
+        in_channels=64,
+        num_classes=100,
+        init_cfg=None,
+        loss=dict(type='CrossEntropyLoss'),
+    ),
+)

@@ -1,0 +1,12 @@
+wrn16_2 = dict(
+    type='ImageClassifier',
+    backbone=dict(type='mmkd.CIFARWideResNet', depth=16, widen_factor=2),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead',
+        in_channels=128,
+        num_classes=100,
+        init_cfg=None,
+        loss=dict(type='CrossEntropyLoss'),
+    ),
+)

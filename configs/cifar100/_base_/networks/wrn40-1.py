@@ -1,0 +1,12 @@
+wrn40_1 = dict(
+    type='ImageClassifier',
+    backbone=dict(type='mmkd.CIFARWideResNet', depth=40, widen_factor=1),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead',
+        in_channels=64,
+        num_classes=100,
+        init_cfg=None,
+        loss=dict(type='CrossEntropyLoss'),
+    ),
+)
