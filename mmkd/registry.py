@@ -11,7 +11,7 @@ from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
-#: Distiller, losses and adapters.
+#: Distiller, losses, adapters, backbones and data preprocessors.
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='mmkd', locations=['mmkd.models']
 )

@@ -61,8 +61,14 @@ class InferenceForm:
                 what they are.
 
         Raises:
-            ConfigError: Folding would change what this network says.
+            ConfigError: Folding would change what this network says, or it has no
+                backbone to fold in.
         """
+        if self.fold_bn and not hasattr(model, 'backbone'):
+            raise ConfigError(
+                f'inference: fold_bn=True needs a model with a backbone, and '
+                f'{type(model).__name__} has none; leave it out.'
+            )
         if self.fold_bn:
             before = _features(model, images)
             fold_batch_norms(model, lambda: _features(model, images), tapped)

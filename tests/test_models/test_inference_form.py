@@ -112,6 +112,11 @@ def test_folding_that_changes_the_network_is_refused():
         form.prepare(Model().eval(), torch.randn(1, 3, 8, 8), set())
 
 
+def test_folding_needs_a_backbone():
+    with pytest.raises(ConfigError, match='needs a model with a backbone'):
+        InferenceForm(fold_bn=True).prepare(nn.Linear(2, 2), torch.zeros(1, 2), set())
+
+
 def distiller(on='logits', loss='KDLoss', **inference):
     torch.manual_seed(0)
     teacher = dict(config=toy_classifier(width=12), allow_untrained=True)
