@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
 import mmkd  # noqa: F401  before any test module imports mmcv.ops or mmdet
@@ -19,5 +20,5 @@ torch.set_num_threads(1)
 def fresh_globals():
     """Forget what a Runner or a test before left in MMEngine's global managers."""
     yield
-    for manager in (MessageHub, Visualizer):
+    for manager in (DefaultScope, MessageHub, Visualizer):
         manager._instance_dict.clear()

@@ -189,17 +189,16 @@ def reference(arch):
 
 def classifier(arch):
     backbone = ARCHS[arch].backbone
+    kind = backbone['type'].split('.')[-1]
     width = {'CIFARVGG': 512, 'CIFARBottleneckResNet': 2048, 'CIFARMobileNetV2': 1280}
     width.update(CIFARShuffleNetV1=960, CIFARShuffleNetV2=1024)
     width.update(CIFARResNet=backbone.get('widths', [64])[-1])
     width.update(CIFARWideResNet=64 * backbone.get('widen_factor', 1))
     model = dict(
         type='ImageClassifier',
-        backbone=dict(backbone, type=f'mmkd.{backbone["type"]}'),
+        backbone=backbone,
         neck=dict(type='GlobalAveragePooling'),
-        head=dict(
-            type='LinearClsHead', num_classes=100, in_channels=width[backbone['type']]
-        ),
+        head=dict(type='LinearClsHead', num_classes=100, in_channels=width[kind]),
     )
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return MODELS.build(model).eval()

@@ -74,11 +74,11 @@ SHUFFLENET_V2 = [
 
 
 def _resnet(depth, **kwargs):
-    return Arch(dict(type='CIFARResNet', depth=depth, **kwargs), 'fc', STEM)
+    return Arch(dict(type='mmkd.CIFARResNet', depth=depth, **kwargs), 'fc', STEM)
 
 
 def _wide_resnet(depth, widen_factor):
-    backbone = dict(type='CIFARWideResNet', depth=depth, widen_factor=widen_factor)
+    backbone = dict(type='mmkd.CIFARWideResNet', depth=depth, widen_factor=widen_factor)
     return Arch(backbone, 'fc', WIDE_RESNET)
 
 
@@ -88,18 +88,20 @@ ARCHS = {
     **{f'resnet{n}': _resnet(n) for n in (8, 14, 20, 32, 44, 56, 110)},
     **{f'resnet{n}x4': _resnet(n, widths=WIDE) for n in (8, 32)},
     'ResNet50': Arch(
-        dict(type='CIFARBottleneckResNet', depth=50),
+        dict(type='mmkd.CIFARBottleneckResNet', depth=50),
         'linear',
         [(r'\.shortcut\.', '.downsample.')],
     ),
     **{f'wrn_{n}_{k}': _wide_resnet(n, k) for n in (16, 40) for k in (1, 2)},
     **{
-        f'vgg{n}': Arch(dict(type='CIFARVGG', depth=n), 'classifier', VGG)
+        f'vgg{n}': Arch(dict(type='mmkd.CIFARVGG', depth=n), 'classifier', VGG)
         for n in (8, 11, 13, 16, 19)
     },
-    'MobileNetV2': Arch(dict(type='CIFARMobileNetV2'), 'classifier.0', MOBILENET_V2),
-    'ShuffleV1': Arch(dict(type='CIFARShuffleNetV1'), 'linear', SHUFFLENET_V1),
-    'ShuffleV2': Arch(dict(type='CIFARShuffleNetV2'), 'linear', SHUFFLENET_V2),
+    'MobileNetV2': Arch(
+        dict(type='mmkd.CIFARMobileNetV2'), 'classifier.0', MOBILENET_V2
+    ),
+    'ShuffleV1': Arch(dict(type='mmkd.CIFARShuffleNetV1'), 'linear', SHUFFLENET_V1),
+    'ShuffleV2': Arch(dict(type='mmkd.CIFARShuffleNetV2'), 'linear', SHUFFLENET_V2),
 }
 
 

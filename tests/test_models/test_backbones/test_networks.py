@@ -15,15 +15,15 @@ WIDE = (32, 64, 128, 256)
 
 
 def resnet(depth, **kwargs):
-    return dict(type='CIFARResNet', depth=depth, **kwargs)
+    return dict(type='mmkd.CIFARResNet', depth=depth, **kwargs)
 
 
 def wrn(depth, widen_factor):
-    return dict(type='CIFARWideResNet', depth=depth, widen_factor=widen_factor)
+    return dict(type='mmkd.CIFARWideResNet', depth=depth, widen_factor=widen_factor)
 
 
 def vgg(depth):
-    return dict(type='CIFARVGG', depth=depth)
+    return dict(type='mmkd.CIFARVGG', depth=depth)
 
 
 #: One of each class: config, (channels, height) of the stages of a 32x32 image.
@@ -34,23 +34,23 @@ NETWORKS = {
     'wrn_1': (wrn(16, 1), [(16, 32), (32, 16), (64, 8)]),
     'vgg': (vgg(8), [(64, 32), (128, 16), (256, 8), (512, 4), (512, 4)]),
     'bottleneck': (
-        dict(type='CIFARBottleneckResNet'),
+        dict(type='mmkd.CIFARBottleneckResNet'),
         [(256, 32), (512, 16), (1024, 8), (2048, 4)],
     ),
     'mobilenet_v2': (
-        dict(type='CIFARMobileNetV2'),
+        dict(type='mmkd.CIFARMobileNetV2'),
         [(12, 16), (16, 8), (48, 4), (160, 2), (1280, 2)],
     ),
     'shufflenet_v1': (
-        dict(type='CIFARShuffleNetV1'),
+        dict(type='mmkd.CIFARShuffleNetV1'),
         [(240, 16), (480, 8), (960, 4)],
     ),
     'shufflenet_v2': (
-        dict(type='CIFARShuffleNetV2'),
+        dict(type='mmkd.CIFARShuffleNetV2'),
         [(116, 16), (232, 8), (464, 4), (1024, 4)],
     ),
     'mobilenet_v1': (
-        dict(type='MobileNetV1'),
+        dict(type='mmkd.MobileNetV1'),
         [(128, 8), (256, 4), (512, 2), (1024, 1)],
     ),
 }
@@ -80,11 +80,11 @@ def all_stages(name):
         (wrn(16, 2), 100, 703_284),
         (vgg(8), 100, 3_965_028),
         (vgg(13), 100, 9_462_180),
-        (dict(type='CIFARBottleneckResNet'), 100, 23_705_252),
-        (dict(type='CIFARMobileNetV2'), 100, 812_836),
-        (dict(type='CIFARShuffleNetV1'), 100, 949_258),
-        (dict(type='CIFARShuffleNetV2'), 100, 1_355_528),
-        (dict(type='MobileNetV1'), 1000, 4_231_976),
+        (dict(type='mmkd.CIFARBottleneckResNet'), 100, 23_705_252),
+        (dict(type='mmkd.CIFARMobileNetV2'), 100, 812_836),
+        (dict(type='mmkd.CIFARShuffleNetV1'), 100, 949_258),
+        (dict(type='mmkd.CIFARShuffleNetV2'), 100, 1_355_528),
+        (dict(type='mmkd.MobileNetV1'), 1000, 4_231_976),
     ],
     ids=str,
 )
@@ -106,7 +106,7 @@ def test_maps_of_all_stages(name):
 
 
 def test_mobilenet_v1_halves_imagenets_images_five_times():
-    (last,) = MODELS.build(dict(type='MobileNetV1'))(torch.zeros(1, 3, 224, 224))
+    (last,) = MODELS.build(dict(type='mmkd.MobileNetV1'))(torch.zeros(1, 3, 224, 224))
     assert last.shape == (1, 1024, 7, 7)
 
 
@@ -118,7 +118,7 @@ def test_trains_and_predicts_in_an_image_classifier(name):
         data_preprocessor=dict(
             type='ClsDataPreprocessor', mean=[127.5] * 3, std=[64.0] * 3
         ),
-        backbone=dict(config, type=f'mmkd.{config["type"]}'),
+        backbone=config,
         neck=dict(type='GlobalAveragePooling'),
         head=dict(type='LinearClsHead', num_classes=7, in_channels=maps[-1][0]),
     )
@@ -184,7 +184,7 @@ def test_stages_that_do_not_exist(config, out_indices):
 
 def test_stages_that_do_not_exist_in_mmpretrains_network():
     with pytest.raises(ConfigError, match=r'out_indices=\(4,\).* stages 0 to 3'):
-        MODELS.build(dict(type='CIFARBottleneckResNet', out_indices=(4,)))
+        MODELS.build(dict(type='mmkd.CIFARBottleneckResNet', out_indices=(4,)))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,10 @@ def test_stages_that_do_not_exist_in_mmpretrains_network():
         (resnet(8, widths=(16, 32, 64)), 'give four'),
         (wrn(20, 1), 'depth=20 is not 6n'),
         (vgg(14), 'no depth 14; choose one of 8, 11, 13, 16, 19'),
-        (dict(type='CIFARBottleneckResNet', depth=18), 'no depth 18; .* 50, 101, 152'),
+        (
+            dict(type='mmkd.CIFARBottleneckResNet', depth=18),
+            'no depth 18; .* 50, 101, 152',
+        ),
     ],
     ids=str,
 )
