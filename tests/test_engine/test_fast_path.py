@@ -160,6 +160,17 @@ def test_val_loop_gives_the_stock_loops_figures(tmp_path):
         assert found == pytest.approx(expected, abs=1e-4)
 
 
+def test_images_that_a_distributed_sampler_repeats_count_once(tmp_path, monkeypatch):
+    """The last of three processes: it gets 7 of 20 images, one of them repeated."""
+    where = 'mmkd.engine.loops.accuracy_val_loop.'
+    monkeypatch.setattr(f'{where}get_world_size', lambda: 3)
+    monkeypatch.setattr(f'{where}get_rank', lambda: 2)
+    counts = []
+    monkeypatch.setattr(f'{where}all_reduce', lambda total: counts.append(total[-1]))
+    train(tmp_path, epochs=1)
+    assert counts == [6]
+
+
 def test_hits_are_counted_by_rank():
     logits = torch.tensor([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 3.0, 1.0]])
     labels = torch.tensor([0, 1, 2])

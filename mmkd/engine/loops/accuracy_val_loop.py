@@ -3,7 +3,7 @@
 from typing import Dict, Sequence
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.runner import ValLoop
 from torch import Tensor
 
@@ -42,6 +42,9 @@ class AccuracyValLoop(ValLoop):
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
         self.runner.model.eval()
+        # A distributed sampler repeats images so that all processes get as many.
+        images = range(get_rank(), len(self.dataloader.dataset), get_world_size())
+        self._left = len(images)
         counts = [self.run_iter(*batch) for batch in enumerate(self.dataloader)]
         total = torch.stack(counts).sum(dim=0)
         all_reduce(total)
@@ -62,7 +65,9 @@ class AccuracyValLoop(ValLoop):
         with torch.autocast(data['inputs'].device.type, enabled=self.fp16):
             logits = model(data['inputs'], mode='tensor')
         labels = torch.cat([sample.gt_label for sample in data['data_samples']])
-        counts = count_hits(logits, labels, self.topk)
+        own = min(len(labels), self._left)
+        self._left -= own
+        counts = count_hits(logits[:own], labels[:own], self.topk)
         self.runner.call_hook(
             'after_val_iter', batch_idx=idx, data_batch=data_batch, outputs=None
         )
