@@ -43,8 +43,8 @@ class AccuracyValLoop(ValLoop):
         self.runner.call_hook('before_val_epoch')
         self.runner.model.eval()
         # A distributed sampler repeats images so that all processes get as many.
-        images = range(get_rank(), len(self.dataloader.dataset), get_world_size())
-        self._left = len(images)
+        own = range(get_rank(), len(self.dataloader.dataset), get_world_size())
+        self._left = len(own)
         counts = [self.run_iter(*batch) for batch in enumerate(self.dataloader)]
         total = torch.stack(counts).sum(dim=0)
         all_reduce(total)
