@@ -12,6 +12,9 @@ from .files import write_text
 from .pool import clock
 from .summary import BASELINE, joined, read_cells, summarize
 
+#: Options that say where the data lies, not what it is.
+PLACES = ('data_root', 'check_md5')
+
 
 def write_report(out: Path) -> str:
     """Write ``results.md``, ``results.csv``, ``curves.csv`` and ``curves.png``.
@@ -83,7 +86,7 @@ def _title(cells):
     options = {
         key: value
         for key, value in (cells[0]['request']['options'] or {}).items()
-        if not key.endswith('data_root')  # where it lies, not what it is
+        if not key.endswith(PLACES)
     }
     title = 'Benchmark'
     if reduced:

@@ -1,6 +1,7 @@
 """Training curves of several runs in one picture."""
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Union
 
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 #: A curve: iterations and values.
 Curve = tuple[list[int], list[float]]
 ACROSS = 4  # panels, at most
+TITLE_WIDTH = 72  # letters above a panel
 
 
 def read_scalars(work_dir: Union[str, Path], key: str, less: str = '') -> Curve:
@@ -69,5 +71,5 @@ def draw_curves(
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
         axis.legend()
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(textwrap.fill(title, TITLE_WIDTH * columns), fontsize=10)
     figure.savefig(path)
