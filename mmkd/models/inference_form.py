@@ -159,7 +159,7 @@ class _Uses(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         output = function(*args, **(kwargs or {}))
         if tensors(output):  # asking for a shape is no use
-            self.count.update(id(tensor) for tensor in tensors(args))
+            self.count.update(map(id, tensors([args, kwargs or {}])))
         return output
 
 
@@ -171,7 +171,7 @@ def _features(model, images):
 def _check_same(before, after, backbone):
     for old, new in zip(before, after):
         moved = (new - old).abs().max() / old.abs().max().clamp(min=1e-12)
-        if moved > 1e-3:
+        if not moved <= 1e-3:
             raise ConfigError(
                 f'inference: fold_bn changes the features of this {backbone} by '
                 f'{moved:.1%}, so it uses a convolution in a way that folding does '
