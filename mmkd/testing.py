@@ -44,10 +44,10 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
 
     Depths, widths and counts of proposals go down; types, stages, levels, losses,
     classes and all that is not a network stay. ResNets keep their kind of block (18
-    and 34 become 18, deeper ones 50), CIFAR networks their widths; a backbone other
-    than these and MobileNetV2 stays as it is. Nothing loads weights: students start
-    from random ones, and teachers have them, inline and with
-    ``allow_untrained=True``.
+    and 34 become 18, deeper ones 50), CIFAR networks their widths and, where a loss
+    names batch norms in them, their depths; a backbone other than these and
+    MobileNetV2 stays as it is. Nothing loads weights: students start from random
+    ones, and teachers have them, inline and with ``allow_untrained=True``.
 
     Args:
         cfg (str | Config): A Distiller's or a stock model's, or its path
@@ -63,10 +63,12 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
         cfg.model = _shrink_model(model, scope, width)
         return cfg
     model.student = _shrink_model(model.student, scope, width)
+    # What OFD names in a CIFAR teacher are modules of its full depth.
+    depths = {} if any('norms' in term for term in model.losses.values()) else DEPTHS
     if model.get('teacher'):
-        model.teacher = _shrink_teacher(model.teacher, width)
+        model.teacher = _shrink_teacher(model.teacher, width, depths)
     for name, teacher in (model.get('teachers') or {}).items():
-        model.teachers[name] = _shrink_teacher(teacher, width)
+        model.teachers[name] = _shrink_teacher(teacher, width, depths)
     return cfg
 
 
@@ -149,19 +151,20 @@ def _noise(rng, height, width):
     return torch.tensor(rng.integers(256, size=(3, height, width), dtype=np.uint8))
 
 
-def _shrink_teacher(teacher, width):
+def _shrink_teacher(teacher, width, depths):
     config = teacher['config']
     config = load_config(config)._cfg_dict if isinstance(config, str) else config
     whole = dict(model=config) if 'type' in config else dict(config)
     model = whole['model'].get('student', whole['model'])
-    whole['model'] = _shrink_model(model, whole.get('default_scope'), width)
+    whole['model'] = _shrink_model(model, whole.get('default_scope'), width, depths)
     return dict(teacher, config=whole, checkpoint=None, allow_untrained=True)
 
 
-def _shrink_model(model, scope, width):
+def _shrink_model(model, scope, width, depths=DEPTHS):
     model = ConfigDict(copy.deepcopy(model))
     _set_all(model, dict(init_cfg=None, pretrained=None))
-    channels = _shrink_backbone(model.backbone, model.get('_scope_', scope), width)
+    scope = model.get('_scope_', scope)
+    channels = _shrink_backbone(model.backbone, scope, width, depths)
     if 'head' in model:
         model.head.in_channels = channels[-1]
     else:
@@ -170,15 +173,15 @@ def _shrink_model(model, scope, width):
     return model
 
 
-def _shrink_backbone(backbone, scope, width):
+def _shrink_backbone(backbone, scope, width, depths):
     """Shrink in place; return the channels that it puts out."""
     if backbone.type.split('.')[-1] in RESNETS:
         depth = 18 if backbone.depth < 50 else 50
         backbone.update(depth=depth, base_channels=width, stem_channels=width)
     elif backbone.type == 'MobileNetV2':
         backbone.widen_factor = width / 64
-    elif backbone.type.split('.')[-1] in DEPTHS:
-        backbone.depth = DEPTHS[backbone.type.split('.')[-1]]
+    elif backbone.type.split('.')[-1] in depths:
+        backbone.depth = depths[backbone.type.split('.')[-1]]
     with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng([]):
         network = MODELS.build(backbone)
     network.eval()

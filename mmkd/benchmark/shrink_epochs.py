@@ -64,6 +64,9 @@ def shrink_epochs(cfg: Config, epochs: int) -> List[str]:
     for name, term in (cfg.model.get('losses') or {}).items():
         if isinstance(term.get('weight'), dict):
             _shrink_weight(name, term.weight, epochs, total)
+        # A time of the loss itself, such as that of CTKD's curriculum.
+        if term.get('warmup_epochs'):
+            term.warmup_epochs = _scaled(term.warmup_epochs, epochs, total)
     return [f'{epochs} of {total} epochs']
 
 
@@ -116,11 +119,12 @@ def _milestones(old, epochs, total):
     return new
 
 
-def _shrink_weight(name, weight, epochs, total):
-    def scaled(time: float) -> Union[int, float]:
-        time = time * epochs / total
-        return int(time) if time == int(time) else time
+def _scaled(time: float, epochs: int, total: int) -> Union[int, float]:
+    time = time * epochs / total
+    return int(time) if time == int(time) else time
 
+
+def _shrink_weight(name, weight, epochs, total):
     if weight.get('warmup_iters') or weight.get('unit') == 'iter':
         raise ConfigError(
             f'--epochs cannot scale the weight of {name}: its times are in iterations; '
@@ -129,6 +133,8 @@ def _shrink_weight(name, weight, epochs, total):
     # A Schedule takes fractions: they keep the order, and a warm-up its slope.
     for key in TIMES:
         if weight.get(key):
-            weight[key] = scaled(weight[key])
+            weight[key] = _scaled(weight[key], epochs, total)
     if weight.get('milestones'):
-        weight.milestones = [scaled(milestone) for milestone in weight.milestones]
+        weight.milestones = [
+            _scaled(milestone, epochs, total) for milestone in weight.milestones
+        ]

@@ -56,12 +56,15 @@ class ImageTensors(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
+    def get_gt_labels(self) -> Tensor:
+        """Return the label ``(len(self),)`` of every image, as mmpretrain names it."""
+        return self.labels
+
     def __getitems__(self, indices: Sequence[int]) -> Dict[str, object]:
         """Return a batch: ``inputs``, uint8 ``(N, C, H, W)``, and ``data_samples``."""
         indices = torch.as_tensor(indices)
-        return dict(
-            inputs=self.images[indices], data_samples=samples_of(self.labels[indices])
-        )
+        samples = samples_of(self.labels[indices], indices.tolist())
+        return dict(inputs=self.images[indices], data_samples=samples)
 
     def __getitem__(self, index: int) -> Dict[str, object]:
         """Return one image ``(C, H, W)`` and its sample."""
@@ -69,9 +72,12 @@ class ImageTensors(Dataset):
         return dict(inputs=batch['inputs'][0], data_samples=batch['data_samples'][0])
 
 
-def samples_of(labels: Tensor) -> List[DataSample]:
-    """Return a data sample for each of ``labels`` ``(N,)``."""
-    return [DataSample().set_gt_label(label) for label in labels.split(1)]
+def samples_of(labels: Tensor, indices: Sequence[int]) -> List[DataSample]:
+    """Return a data sample for each of ``labels`` ``(N,)``, numbered ``indices``."""
+    return [
+        DataSample(metainfo=dict(sample_idx=index)).set_gt_label(label)
+        for label, index in zip(labels.split(1), indices)
+    ]
 
 
 @FUNCTIONS.register_module()

@@ -1,22 +1,19 @@
 """The four nouns: Tap, Pairing, Loss, Distiller."""
 
-from . import backbones
-from .adapters import ConvAdapter, LinearAdapter
+from . import adapters, backbones, losses
 from .crop_flip_preprocessor import CropFlipPreprocessor
 from .distiller import Distiller
-from .losses import DistillLoss, DKDLoss, FeatureMSELoss, KDLoss, LumiNetLoss
+from .losses import DistillLoss
 from .schedule import Schedule
+from .weak_strong_preprocessor import WeakStrongPreprocessor
 
 __all__ = [
-    'ConvAdapter',
     'CropFlipPreprocessor',
-    'DKDLoss',
     'DistillLoss',
     'Distiller',
-    'FeatureMSELoss',
-    'KDLoss',
-    'LinearAdapter',
-    'LumiNetLoss',
     'Schedule',
+    'WeakStrongPreprocessor',
+    'adapters',
     'backbones',
+    'losses',
 ]

@@ -143,7 +143,7 @@ class Distiller(BaseModel):
             if term in live:
                 theirs = passes[term.teacher].taps
                 aligned = term.pairing.align(ours, theirs, data_samples)
-                value = term(aligned)
+                value = term(aligned, data_samples)
                 self._finite.note(term.name, value, aligned)
             else:
                 # Keeps what the term learned in the graph: DDP's reducer waits for

@@ -65,14 +65,15 @@ def dry_run(
         passes[name].begin(inputs)
     with student_taps(student, terms) as ours:
         forward = PartialForward(student, inputs)
-        for part in dict.fromkeys(term.pairing.student_part for term in terms):
+        parts = [part for term in terms for part in term.pairing.student_parts]
+        for part in dict.fromkeys(parts):
             forward.run(part, _rois(student, inputs) if part == 'roi_head' else None)
     for one in passes.values():
         one.finish(ours)
     for module, training in modes.items():
         module.training = training
     for term in terms:
-        term.fit(ours, passes[term.teacher].taps)
+        term.fit(ours, passes[term.teacher].taps, teachers[term.teacher])
 
 
 def _rois(student, inputs):

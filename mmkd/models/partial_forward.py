@@ -1,11 +1,13 @@
 """Running only the parts of a network that a comparison needs."""
 
-from typing import Optional, Sequence
+from typing import List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
+
+from .taps import find_module
 
 #: Part of a model that runs a top-level child; any other dense head runs itself.
 PARTS = {
@@ -19,19 +21,23 @@ PARTS = {
 }
 
 
-def part_of(path: str, model: nn.Module, role: str) -> str:
-    """Name the part of ``model`` that runs the module at ``path``.
+def parts_of(paths: Sequence[str], model: nn.Module, role: str) -> List[str]:
+    """Name the parts of ``model`` that run the modules at ``paths``, each once.
 
     Raises:
-        ConfigError: No known part runs it.
+        ConfigError: There is no such module, or no known part runs it.
     """
-    top = path.split('.')[0]
-    if top not in PARTS:
-        raise ConfigError(
-            f'the {role} ({type(model).__name__}) cannot be run up to {path!r} alone; '
-            f'choose a module inside one of {", ".join(PARTS)}.'
-        )
-    return PARTS[top]
+    found = {}
+    for path in paths:
+        find_module(model, path, role)
+        top = path.split('.')[0]
+        if top not in PARTS:
+            raise ConfigError(
+                f'the {role} ({type(model).__name__}) cannot be run up to {path!r} '
+                f'alone; choose a module inside one of {", ".join(PARTS)}.'
+            )
+        found[PARTS[top]] = True
+    return list(found)
 
 
 class PartialForward:

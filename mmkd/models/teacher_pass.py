@@ -35,10 +35,10 @@ class TeacherPass:
         outputs = [name for pairing in pairings for name in pairing.teacher_outputs]
         self.taps = Taps(teacher.model, outputs, 'teacher')
         self._teacher = teacher
-        self._parts = dict.fromkeys(pairing.teacher_part for pairing in pairings)
-        on_rois = [
-            pairing for pairing in pairings if pairing.teacher_part == 'roi_head'
-        ]
+        self._parts = dict.fromkeys(
+            part for pairing in pairings for part in pairing.teacher_parts
+        )
+        on_rois = [one for one in pairings if 'roi_head' in one.teacher_parts]
         self._extractors: List[str] = on_rois[0].roi_extractors if on_rois else []
         self._stages = {stage for pairing in on_rois for stage in pairing.stages}
         self._forward = None

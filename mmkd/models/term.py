@@ -1,15 +1,16 @@
 """One entry of ``losses=dict(...)``: what is compared, how, and with what weight."""
 
-from typing import List, Optional, Union
+from typing import List, Optional, Sequence, Union
 
 from torch import Tensor, nn
 
-from mmkd.construct import construct, registered
 from mmkd.errors import ConfigError
 
 from .adapters import build_adapter
-from .losses import DistillLoss
+from .losses.base import LossInputs
+from .losses.build import build_loss
 from .pairings import Aligned, build_pairing
+from .sample_indices import sample_indices
 from .schedule import Schedule
 from .taps import Taps
 from .teacher import Teacher
@@ -48,47 +49,95 @@ class Term(nn.Module):
         self.name = name
         self.teacher = _choose_teacher(name, teacher, teachers)
         self.schedule = Schedule.build(weight)
-        self.loss = _build_loss(name, type, arguments)
+        self.loss = build_loss(name, type, arguments)
         source: Teacher = teachers[self.teacher]
         self.pairing, self._adapter = build_pairing(on, student, source.model)
         self.pairing.check_targets(student, self.loss, name)
         self.adapters = nn.ModuleList()
         self.shapes: List[tuple] = []
 
-    def fit(self, student: Taps, teacher: Taps) -> None:
+    def fit(self, student: Taps, teacher: Taps, source: Teacher) -> None:
         """Check the shapes of a dry run and make the adapters that they need.
+
+        Args:
+            student (Taps): What the student recorded.
+            teacher (Taps): What the teacher recorded.
+            source (Teacher): The teacher.
 
         Raises:
             ConfigError: The two sides cannot be compared.
         """
         ours = self.pairing.tensors(student, 'student')
         theirs = self.pairing.tensors(teacher, 'teacher')
-        where = f'{self.name} ({self.pairing.describe()})'
+        where = f'{self.name} ({type(self.loss).__name__} on {self.pairing.describe()})'
         if len(ours) != len(theirs):
             raise ConfigError(
                 f'{where}: the student puts out {len(ours)} tensors and the teacher '
                 f'{len(theirs)}; choose modules with as many levels.'
             )
+        adapted = []
         for level, (our, their) in enumerate(zip(ours, theirs)):
-            if self.pairing.has_target and our.shape[1] != their.shape[1]:
-                raise ConfigError(
-                    f'{where}: the student has {our.shape[1]} columns and the teacher '
-                    f'{their.shape[1]}; logits and boxes are only comparable between '
-                    'models of the same classes.'
-                )
             at = f'{where}, level {level}' if len(ours) > 1 else where
-            adapter = build_adapter(our.shape, their.shape, at, self._adapter)
+            if self.pairing.has_target and self._adapter is None:
+                _check_columns(our.shape, their.shape, at)
+            adapter = self._build_adapter(our.shape, their.shape, at)
             self.adapters.append(adapter or nn.Identity())
+            adapted.append(_shape_after(adapter, our))
+            if self.loss.adapts and adapted[-1] != tuple(their.shape):
+                raise ConfigError(
+                    f'{at}: the adapter {type(adapter).__name__} gives '
+                    f'{adapted[-1]}, but the teacher {tuple(their.shape)}; choose '
+                    'one that ends in the shape of the teacher.'
+                )
             self.shapes.append((tuple(our.shape), tuple(their.shape)))
+        self.loss.fit(
+            LossInputs(
+                where,
+                adapted,
+                [tuple(their.shape) for their in theirs],
+                self.pairing.student_outputs,
+                self.pairing.teacher_outputs,
+                source,
+            )
+        )
 
-    def forward(self, aligned: Aligned) -> Tensor:
+    def forward(
+        self, aligned: Aligned, data_samples: Optional[Sequence] = None
+    ) -> Tensor:
         """Return the unweighted loss."""
-        student = map(_call, self.adapters, aligned.student)
-        return self.loss(list(student), aligned.teacher, aligned.targets)
+        student = list(map(_call, self.adapters, aligned.student))
+        extras = {}
+        if self.loss.needs_index:
+            device = student[0].device
+            extras['index'] = sample_indices(data_samples, self.name, device)
+        return self.loss(student, aligned.teacher, aligned.targets, **extras)
+
+    def _build_adapter(self, our, their, where):
+        if self._adapter == 'auto' and not self.loss.adapts:
+            return None
+        return build_adapter(our, their, where, self._adapter)
 
 
 def _call(adapter, tensor):
     return adapter(tensor)
+
+
+def _check_columns(our, their, where):
+    if our[1] != their[1]:
+        raise ConfigError(
+            f'{where}: the student has {our[1]} columns and the teacher {their[1]}; '
+            'logits and boxes are only comparable between models of the same classes.'
+        )
+
+
+def _shape_after(adapter, tensor):
+    """Shape of ``tensor`` after ``adapter``, which is left as it was."""
+    if adapter is None:
+        return tuple(tensor.shape)
+    adapter.eval()  # batch statistics of made-up images must not stay
+    shape = adapter(tensor).shape
+    adapter.train()
+    return tuple(shape)
 
 
 def _choose_teacher(name, wanted, teachers):
@@ -100,14 +149,3 @@ def _choose_teacher(name, wanted, teachers):
             'one of them.'
         )
     return wanted
-
-
-def _build_loss(name, kind, arguments) -> DistillLoss:
-    found = registered(name, kind, 'Loss')
-    loss = construct(f'{name} ({kind})', found, **arguments)
-    if not hasattr(loss, 'needs_target'):
-        raise ConfigError(
-            f'{name}: {kind!r} is no distillation loss; derive it from '
-            'mmkd.models.losses.DistillLoss.'
-        )
-    return loss

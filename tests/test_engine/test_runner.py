@@ -73,7 +73,7 @@ def distiller(weight=1.0):
         loss_lumi=dict(
             type='LumiNetLoss', on='logits', tau=4.0, alpha=3.0, weight=weight
         ),
-        loss_feature=dict(type='FeatureMSELoss', on='backbone.layer2'),
+        loss_feature=dict(type='FitNetLoss', on='backbone.layer2'),
     )
     teacher = dict(config=toy_classifier(width=12), allow_untrained=True)
     return dict(

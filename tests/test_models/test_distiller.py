@@ -18,7 +18,7 @@ from mmkd.testing import (
     toy_detector,
 )
 
-FEATURES = dict(type='FeatureMSELoss', on='backbone.layer2')
+FEATURES = dict(type='FitNetLoss', on='backbone.layer2')
 
 
 def build(student, losses, teacher=None, seed=0, **kwargs):

@@ -14,9 +14,9 @@ from mmkd.testing import classification_batch, toy_classifier, toy_detector
 
 LOSSES = {
     'logits': dict(type='KDLoss', on='logits'),
-    'a stage': dict(type='FeatureMSELoss', on='backbone.layer2'),
-    'inside a stage': dict(type='FeatureMSELoss', on='backbone.layer2.0.conv1'),
-    'neck': dict(type='FeatureMSELoss', on='neck'),
+    'a stage': dict(type='FitNetLoss', on='backbone.layer2'),
+    'inside a stage': dict(type='FitNetLoss', on='backbone.layer2.0.conv1'),
+    'neck': dict(type='FitNetLoss', on='neck'),
 }
 
 

@@ -135,7 +135,7 @@ def value(model):
 
 @pytest.mark.parametrize('on', ['logits', 'backbone.layer2', 'backbone.layer1.0.conv1'])
 def test_exact_forms_leave_every_loss_as_it_is(on):
-    loss = 'KDLoss' if on == 'logits' else 'FeatureMSELoss'
+    loss = 'KDLoss' if on == 'logits' else 'FitNetLoss'
     plain = value(distiller(on, loss))
     model = distiller(on, loss, fold_bn=True, channels_last=True)
     assert norms(model.teachers['teacher'].model) <= 1

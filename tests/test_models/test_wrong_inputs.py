@@ -174,43 +174,43 @@ def _(tmp_path):
 
 @case('unknown module of the student', "no module 'backbone.layer5'.*backbone.layer")
 def _(tmp_path):
-    classifier(dict(type='FeatureMSELoss', on='backbone.layer5'))
+    classifier(dict(type='FitNetLoss', on='backbone.layer5'))
 
 
 @case('unknown module of the teacher', "the teacher .* has no module 'nek'.*neck")
 def _(tmp_path):
     on = dict(student='neck', teacher='nek')
-    classifier(dict(type='FeatureMSELoss', on=on))
+    classifier(dict(type='FitNetLoss', on=on))
 
 
 @case('channel mismatch without adapter', 'differ in channels')
 def _(tmp_path):
     on = dict(student='backbone.layer1', adapter=None)
-    loss = dict(type='FeatureMSELoss', on=on)
+    loss = dict(type='FitNetLoss', on=on)
     classifier(loss, config=toy_classifier(width=12))
 
 
 @case('unknown adapter', "unknown adapter 'LinearAdaptor'.*mean LinearAdapter")
 def _(tmp_path):
     on = dict(student='neck', adapter=dict(type='LinearAdaptor'))
-    classifier(dict(type='FeatureMSELoss', on=on))
+    classifier(dict(type='FitNetLoss', on=on))
 
 
 @case('spatial mismatch', r'layer1 and backbone\.layer2\).*differ in size')
 def _(tmp_path):
     on = dict(student='backbone.layer1', teacher='backbone.layer2')
-    classifier(dict(type='FeatureMSELoss', on=on))
+    classifier(dict(type='FitNetLoss', on=on))
 
 
 @case('another number of levels', 'puts out 4 tensors and the teacher 5')
 def _(tmp_path):
     on = dict(student='backbone', teacher='neck')
-    detector(dict(type='FeatureMSELoss', on=on))
+    detector(dict(type='FitNetLoss', on=on))
 
 
 @case('tap of a module overwritten in place', "'backbone.bn1' was changed in place")
 def _(tmp_path):
-    classifier(dict(type='FeatureMSELoss', on='backbone.bn1'))
+    classifier(dict(type='FitNetLoss', on='backbone.bn1'))
 
 
 @case('labels for a feature loss', 'DKDLoss needs labels, which come with logits')
@@ -224,7 +224,7 @@ def _(tmp_path):
     detector(dict(type='DKDLoss', on=on))
 
 
-@case('a batch of one with LumiNet', 'LumiNetLoss takes statistics over the batch')
+@case('a batch of one with LumiNet', 'LumiNetLoss compares the samples of a batch')
 def _(tmp_path):
     cfg = load_config(str(ROOT / 'configs/imagenet/luminet_r34_r18.py'))
     cfg.train_dataloader.batch_size = 1

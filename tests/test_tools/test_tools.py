@@ -70,7 +70,7 @@ UNTRAINED = [
     'model.teacher.checkpoint=None',
     'model.teacher.allow_untrained=True',
     # Losses alternate with a feature loss, so that there is something to strip.
-    'model.losses.loss_neck.type=FeatureMSELoss',
+    'model.losses.loss_neck.type=FitNetLoss',
     'model.losses.loss_neck.on=neck',
 ]
 

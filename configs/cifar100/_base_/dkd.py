@@ -1,4 +1,7 @@
 # DKD, https://arxiv.org/abs/2203.08679; beta is the pair's.
+method = dict(
+    name='DKD', paper='https://arxiv.org/abs/2203.08679', checked="the authors' figures"
+)
 model = dict(
     type='mmkd.Distiller',
     losses=dict(

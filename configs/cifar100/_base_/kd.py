@@ -1,4 +1,7 @@
 # KD, https://arxiv.org/abs/1503.02531, with mdistiller's values.
+method = dict(
+    name='KD', paper='https://arxiv.org/abs/1503.02531', checked="the authors' figures"
+)
 model = dict(
     type='mmkd.Distiller',
     student=dict(head=dict(loss=dict(loss_weight=0.1))),

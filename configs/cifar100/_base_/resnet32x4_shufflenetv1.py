@@ -14,4 +14,28 @@ teacher = dict(
     checkpoint='checkpoints/cifar100/resnet32x4.pth',
     inference=dict(fold_bn=True, channels_last=True),
 )
-published = dict(teacher=79.42, none=70.50, kd=74.07, dkd=76.45, luminet=76.66)
+stages = dict(student=_base_.shufflenetv1_stages, teacher=_base_.resnet32x4_stages)
+preacts = dict(student=_base_.shufflenetv1_preacts, teacher=_base_.resnet32x4_preacts)
+norms = _base_.resnet32x4_norms
+review = dict(
+    student=[*_base_.shufflenetv1_stages, 'neck'],
+    teacher=[*_base_.resnet32x4_preacts, 'neck'],
+)
+published = dict(
+    teacher=79.42,
+    none=70.50,
+    kd=74.07,
+    dkd=76.45,
+    luminet=76.66,
+    fitnet=73.59,
+    at=71.73,
+    sp=73.48,
+    nst=74.12,
+    pkt=74.10,
+    rkd=72.28,
+    crd=75.11,
+    ofd=75.98,
+    reviewkd=77.45,
+    dist=76.34,
+    wttm=74.37,
+)

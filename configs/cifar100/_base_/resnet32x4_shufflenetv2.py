@@ -14,4 +14,31 @@ teacher = dict(
     checkpoint='checkpoints/cifar100/resnet32x4.pth',
     inference=dict(fold_bn=True, channels_last=True),
 )
-published = dict(teacher=79.42, none=71.82, kd=74.45, dkd=77.07, luminet=77.55)
+stages = dict(student=_base_.shufflenetv2_stages, teacher=_base_.resnet32x4_stages)
+preacts = dict(student=_base_.shufflenetv2_preacts, teacher=_base_.resnet32x4_preacts)
+norms = _base_.resnet32x4_norms
+review = dict(
+    student=[*_base_.shufflenetv2_stages, 'neck'],
+    teacher=[*_base_.resnet32x4_preacts, 'neck'],
+)
+published = dict(
+    teacher=79.42,
+    none=71.82,
+    kd=74.45,
+    dkd=77.07,
+    luminet=77.55,
+    fitnet=73.54,
+    at=72.73,
+    sp=74.56,
+    nst=74.68,
+    pkt=74.69,
+    rkd=73.21,
+    crd=75.65,
+    ofd=76.82,
+    reviewkd=77.78,
+    dist=77.35,
+    lskd=75.56,
+    mlkd=78.44,
+    ctkd=75.37,
+    wttm=76.55,
+)

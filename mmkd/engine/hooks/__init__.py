@@ -6,6 +6,7 @@ from .epoch_seed_hook import EpochSeedHook
 from .gradient_ratio_hook import GradientRatioHook
 from .ranks_agree_hook import RanksAgreeHook
 from .teacher_eval_hook import TeacherEvalHook
+from .training_labels_hook import TrainingLabelsHook
 
 __all__ = [
     'AccelerateHook',
@@ -14,4 +15,5 @@ __all__ = [
     'GradientRatioHook',
     'RanksAgreeHook',
     'TeacherEvalHook',
+    'TrainingLabelsHook',
 ]

@@ -74,6 +74,8 @@ class CIFARWideResNet(StagedBackbone):
             sizes = [(before, stride)] + [(width, 1)] * (blocks - 1)
             stage = [_PreactBlock(size, width, step) for size, step in sizes]
             stages.append(nn.Sequential(*stage))
+        # For taps: the last stage's own map, of which RepDistiller takes the attention.
+        stages[-1].add_module('sum', nn.Identity())
         stages[-1].add_module('bn', nn.BatchNorm2d(widths[-1]))
         end_stage(stages[-1])
         stem = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)

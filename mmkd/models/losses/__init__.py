@@ -1,9 +1,49 @@
 """Distillation losses: a plain function and a thin registered class a file."""
 
+from .at_loss import ATLoss
 from .base import DistillLoss
+from .crd_loss import CRDLoss
+from .ctkd_loss import CTKDLoss
+from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
-from .feature_mse_loss import FeatureMSELoss
+from .fitnet_loss import FitNetLoss
 from .kd_loss import KDLoss
+from .lskd_loss import LSKDLoss
 from .luminet_loss import LumiNetLoss
+from .mlkd_loss import MLKDLoss
+from .nkd_loss import NKDLoss
+from .nst_loss import NSTLoss
+from .ofa_loss import OFALoss
+from .ofd_loss import OFDLoss
+from .pkt_loss import PKTLoss
+from .review_kd_loss import ReviewKDLoss
+from .rkd_loss import RKDLoss
+from .sp_loss import SPLoss
+from .srrl_loss import SRRLLoss
+from .wsld_loss import WSLDLoss
+from .wttm_loss import WTTMLoss
 
-__all__ = ['DKDLoss', 'DistillLoss', 'FeatureMSELoss', 'KDLoss', 'LumiNetLoss']
+__all__ = [
+    'ATLoss',
+    'CRDLoss',
+    'CTKDLoss',
+    'DISTLoss',
+    'DKDLoss',
+    'DistillLoss',
+    'FitNetLoss',
+    'KDLoss',
+    'LSKDLoss',
+    'LumiNetLoss',
+    'MLKDLoss',
+    'NKDLoss',
+    'NSTLoss',
+    'OFALoss',
+    'OFDLoss',
+    'PKTLoss',
+    'RKDLoss',
+    'ReviewKDLoss',
+    'SPLoss',
+    'SRRLLoss',
+    'WSLDLoss',
+    'WTTMLoss',
+]

@@ -1,9 +1,38 @@
 """What every distillation loss shares: numerics, empty batches, levels."""
 
-from typing import Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
+
+from mmkd.errors import ConfigError
+
+#: For messages, by number of dimensions.
+KINDS = {2: 'rows (N, C)', 4: 'maps (N, C, H, W)'}
+ADVICE = {
+    2: "choose logits ('logits', 'roi.logits'), or pooled features such as 'neck' of a "
+    'classifier',
+    4: "choose a stage such as 'backbone.layer3', or the neck of a detector",
+}
+
+
+class LossInputs(NamedTuple):
+    """What a loss is going to compare, known when the model is built.
+
+    Shapes are of a dry run on two made-up images; sizes of maps differ in training.
+    """
+
+    #: Names the loss and both modules; begins every error message.
+    where: str
+    #: Shapes of the student's tensors, after adapters, one a level.
+    student: List[tuple]
+    teacher: List[tuple]
+    #: The modules that put them out.
+    student_outputs: Sequence[str]
+    teacher_outputs: Sequence[str]
+    #: The :class:`~mmkd.models.teacher.Teacher`, as loaded. Keep it and not its
+    #: network: only the first survives a copy of the Distiller uncopied.
+    source: object
 
 
 class DistillLoss(nn.Module):
@@ -11,15 +40,50 @@ class DistillLoss(nn.Module):
 
     A subclass implements :meth:`compare` on two aligned tensors. This class sees to
     the rest: autocast is off and half precision is promoted to float32 (float64 is
-    kept); several levels (an FPN's maps) are averaged; an empty selection, say no
-    foreground RoI, gives a zero that is part of the graph.
+    kept); several levels (stages, an FPN's maps) are averaged or summed; an empty
+    selection, say no foreground RoI, gives a zero that is part of the graph.
     """
 
     #: Whether :meth:`compare` reads the hard labels. The Distiller refuses such a
     #: loss where no hard label exists (feature maps, Mixup, CutMix) before training.
     needs_target = False
+    #: Whether soft labels ``(N, K)`` do as well.
+    takes_soft_targets = False
+    #: Whether :meth:`forward` takes each sample's index in the training set.
+    needs_index = False
     #: Whether it compares samples with each other, so that one alone says nothing.
     over_batch = False
+    #: How many dimensions its tensors may have: 2 for logits and pooled features
+    #: ``(N, C)``, 4 for maps ``(N, C, H, W)``. None takes any.
+    ranks: Optional[Tuple[int, ...]] = None
+    #: Whether both sides need one shape; an adapter maps the student's channels then.
+    adapts = True
+    #: Whether levels are summed, as the authors of some losses do, or averaged.
+    sum_levels = False
+
+    def fit(self, inputs: LossInputs) -> None:
+        """Look at what will be compared; make what depends on its shapes.
+
+        Called once, before the optimizer is made.
+
+        Raises:
+            ConfigError: The loss cannot compare this.
+        """
+        if self.ranks is None:
+            return
+        for shape in [*inputs.student, *inputs.teacher]:
+            if len(shape) not in self.ranks:
+                kinds = ' or '.join(KINDS[rank] for rank in self.ranks)
+                raise ConfigError(
+                    f'{inputs.where}: {type(self).__name__} compares {kinds}, got '
+                    f'shape {tuple(shape)}; {ADVICE[self.ranks[0]]}.'
+                )
+
+    def see_training_set(self, labels: Tensor) -> None:
+        """Take the labels ``(num_samples,)`` of the training set.
+
+        :class:`~mmkd.engine.hooks.TrainingLabelsHook` calls it before training.
+        """
 
     def forward(
         self,
@@ -36,22 +100,28 @@ class DistillLoss(nn.Module):
                 ``(N, K)`` of each level, where there are any.
 
         Returns:
-            Tensor: A scalar, averaged over the levels.
+            Tensor: A scalar, averaged or summed over the levels.
         """
         levels = list(map(self._compare_one, student, teacher, targets))
-        return sum(levels) / len(levels)
+        return sum(levels) / (1 if self.sum_levels else len(levels))
 
     def _compare_one(self, student, teacher, target):
         if student.numel() == 0:
             return student.sum() * 0.0
-        with torch.autocast(student.device.type, enabled=False):
-            return self.compare(_full(student), _full(teacher), target)
+        with full_precision(student.device):
+            return self.compare(promoted(student), promoted(teacher), target)
 
     def compare(self, student: Tensor, teacher: Tensor, target) -> Tensor:
         """Return the scalar loss of two tensors of at least float32."""
         raise NotImplementedError
 
 
-def _full(tensor: Tensor) -> Tensor:
+def full_precision(device: torch.device) -> torch.autocast:
+    """Switch autocast off on a device."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def promoted(tensor: Tensor) -> Tensor:
+    """Return half precision as float32, anything else as it is."""
     half = tensor.dtype in (torch.float16, torch.bfloat16)
     return tensor.float() if half else tensor

@@ -1,6 +1,12 @@
-"""Eager checks of loss arguments."""
+"""Checks of what losses are given."""
+
+from typing import Optional
+
+from torch import Tensor
 
 from mmkd.errors import ConfigError
+
+from .base import LossInputs
 
 
 def positive(owner: str, name: str, value: float) -> float:
@@ -14,6 +20,32 @@ def positive(owner: str, name: str, value: float) -> float:
     return value
 
 
+def not_negative(owner: str, name: str, value: float) -> float:
+    """Return ``value`` if it is a number of at least zero.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise ConfigError(
+            f'{owner}: {name} must be a number of at least 0, got {value!r}.'
+        )
+    return value
+
+
+def whole(owner: str, name: str, value: int) -> int:
+    """Return ``value`` if it is a whole number of at least 1.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(
+            f'{owner}: {name} must be a whole number of at least 1, got {value!r}.'
+        )
+    return value
+
+
 def one_of(owner: str, name: str, value, allowed) -> str:
     """Return ``value`` if it is among ``allowed``.
 
@@ -23,3 +55,81 @@ def one_of(owner: str, name: str, value, allowed) -> str:
     if value not in allowed:
         raise ConfigError(f'{owner}: {name} must be one of {allowed}, got {value!r}.')
     return value
+
+
+def hard_labels(owner: str, target: Optional[Tensor], take_soft: bool) -> Tensor:
+    """Return one label a sample.
+
+    Args:
+        owner (str): The loss, named in the error message.
+        target (Tensor | None): Labels ``(N,)`` or soft labels ``(N, K)``.
+        take_soft (bool): Whether the dominant class of a soft label is meant.
+
+    Returns:
+        Tensor: Labels ``(N,)``.
+
+    Raises:
+        ConfigError: There are no labels, or soft ones that are not allowed.
+    """
+    if target is not None and target.dim() == 2 and take_soft:
+        target = target.argmax(dim=1)
+    if target is None or target.dim() != 1:
+        got = 'none' if target is None else f'shape {tuple(target.shape)}'
+        raise ConfigError(
+            f'{owner} needs one label a sample, shape (N,), got {got}; for mixed '
+            "labels set soft_targets='argmax', or use KDLoss or LumiNetLoss."
+        )
+    return target
+
+
+def of_rank(inputs: LossInputs, rank: int, reason: str) -> None:
+    """Refuse tensors of another number of dimensions than ``rank``.
+
+    Args:
+        inputs (LossInputs): What will be compared.
+        rank (int): Number of dimensions, that of the batch included.
+        reason (str): Ends the message: what is needed, and what to tap for it.
+
+    Raises:
+        ConfigError: A level of either side has another.
+    """
+    for ours, theirs in zip(inputs.student, inputs.teacher):
+        if {len(ours), len(theirs)} != {rank}:
+            raise ConfigError(
+                f'{inputs.where}: got shapes {ours} of the student and {theirs} of '
+                f'the teacher, but {reason}.'
+            )
+
+
+def same_batch(inputs: LossInputs) -> None:
+    """Refuse sides that have not as many samples, along the first dimension.
+
+    Raises:
+        ConfigError: They have not, at some level.
+    """
+    for ours, theirs in zip(inputs.student, inputs.teacher):
+        if ours[0] != theirs[0]:
+            raise ConfigError(
+                f'{inputs.where}: got {ours[0]} samples of the student and '
+                f'{theirs[0]} of the teacher (shapes {ours} and {theirs}); tap modules '
+                'that keep the batch as the first dimension.'
+            )
+
+
+def same_channels(inputs: LossInputs, adapter: str) -> None:
+    """Refuse sides of other channels, for a loss that gets no inferred adapter.
+
+    Args:
+        inputs (LossInputs): What will be compared.
+        adapter (str): The adapter to advise, as written in a config.
+
+    Raises:
+        ConfigError: Channels differ at some level.
+    """
+    for ours, theirs in zip(inputs.student, inputs.teacher):
+        if ours[1] != theirs[1]:
+            raise ConfigError(
+                f'{inputs.where}: the student has {ours[1]} channels and the teacher '
+                f'{theirs[1]} (shapes {ours} and {theirs}); give on=dict(student=..., '
+                f'teacher=..., adapter={adapter}).'
+            )

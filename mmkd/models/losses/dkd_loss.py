@@ -4,11 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss
-from .checks import one_of, positive
+from .checks import hard_labels, one_of, positive
 
 
 def dkd_loss(
@@ -83,6 +82,7 @@ class DKDLoss(DistillLoss):
     """
 
     needs_target = True
+    ranks = (2,)
 
     def __init__(
         self,
@@ -106,12 +106,5 @@ class DKDLoss(DistillLoss):
 
     def compare(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """See :func:`dkd_loss`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
-        if target is not None and target.dim() == 2 and self.takes_soft_targets:
-            target = target.argmax(dim=1)
-        if target is None or target.dim() != 1:
-            got = 'none' if target is None else f'shape {tuple(target.shape)}'
-            raise ConfigError(
-                f'DKDLoss needs one label a sample, shape (N,), got {got}; for mixed '
-                "labels set soft_targets='argmax', or use KDLoss or LumiNetLoss."
-            )
+        target = hard_labels('DKDLoss', target, self.takes_soft_targets)
         return dkd_loss(student, teacher, target, self.alpha, self.beta, self.tau)

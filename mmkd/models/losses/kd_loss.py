@@ -43,6 +43,8 @@ class KDLoss(DistillLoss):
             recipes use 1.0.
     """
 
+    ranks = (2,)
+
     def __init__(self, tau: float = 4.0) -> None:
         super().__init__()
         self.tau = positive('KDLoss', 'tau', tau)

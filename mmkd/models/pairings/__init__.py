@@ -1,7 +1,7 @@
 """Pairings, and how ``on=`` finds one."""
 
 import difflib
-from typing import Optional, Tuple, Union
+from typing import Optional, Sequence, Tuple, Union
 
 from torch import nn
 
@@ -28,14 +28,15 @@ NAMES = {name: family for family in FAMILIES for name in family.names}
 
 
 def build_pairing(
-    on: Union[str, dict], student: nn.Module, teacher: nn.Module
+    on: Union[str, Sequence[str], dict], student: nn.Module, teacher: nn.Module
 ) -> Tuple[Pairing, Optional[object]]:
     """Make the pairing that a loss's ``on=`` asks for, and its adapter's spec.
 
     Args:
-        on (str | dict): A pairing's name; a module path; ``dict(pairing=NAME, ...)``
-            with the pairing's options; or ``dict(student=PATH, teacher=PATH,
-            adapter='auto' | None | dict)``.
+        on (str | list[str] | dict): A pairing's name; a module path, or several;
+            ``dict(pairing=NAME, ...)`` with the pairing's options; or
+            ``dict(student=PATH, teacher=PATH, adapter='auto' | None | dict)``, again
+            with a list for several modules.
         student (nn.Module): The student.
         teacher (nn.Module): The teacher.
 
@@ -45,12 +46,14 @@ def build_pairing(
     Raises:
         ConfigError: ``on`` fits none of these.
     """
-    if isinstance(on, str):
-        on = dict(pairing=on) if on in NAMES else dict(student=on)
+    if isinstance(on, str) and on in NAMES:
+        on = dict(pairing=on)
+    elif isinstance(on, (str, list, tuple)) and on:
+        on = dict(student=on)
     if not isinstance(on, dict) or not ('pairing' in on or 'student' in on):
         raise ConfigError(
-            f'on={on!r} must be one of {", ".join(NAMES)}, a module path, a dict with '
-            'pairing=, or a dict with student= and teacher=.'
+            f'on={on!r} must be one of {", ".join(NAMES)}, a module path or a list of '
+            'them, a dict with pairing=, or a dict with student= and teacher=.'
         )
     options = dict(on)
     if 'pairing' in options:
@@ -59,18 +62,29 @@ def build_pairing(
             raise ConfigError(
                 f'on: unknown pairing {name!r}; known: {", ".join(NAMES)}.'
             )
-        family = NAMES[name]
-        return construct(
-            f'on={name!r}', family, name, student, teacher, **options
-        ), None
-    path = options.pop('student')
-    other = options.pop('teacher', path)
+        adapter = options.pop('adapter', None)
+        pairing = construct(
+            f'on={name!r}', NAMES[name], name, student, teacher, **options
+        )
+        return pairing, adapter
+    ours = _listed(options.pop('student'))
+    theirs = _listed(options.pop('teacher', ours))
     adapter = options.pop('adapter', 'auto')
     if options:
         raise ConfigError(
             f'on={dict(on)}: unknown keys {", ".join(options)}; a module pairing has '
             'student, teacher and adapter.'
         )
+    for path in ours:
+        _find_or_suggest(path, student)
+    return ModulePairing(ours, theirs, student, teacher), adapter
+
+
+def _listed(paths):
+    return [paths] if isinstance(paths, str) else list(paths)
+
+
+def _find_or_suggest(path, student):
     try:
         find_module(student, path, 'student')
     except ConfigError as error:
@@ -80,4 +94,3 @@ def build_pairing(
             f'on={path!r} is no pairing ({", ".join(NAMES)}), and {error}'.rstrip('.')
             + (meant or '.')
         ) from None
-    return ModulePairing(path, other, student, teacher), adapter

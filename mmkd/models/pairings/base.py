@@ -27,10 +27,10 @@ class Pairing:
     names: Sequence[str] = ()
     name = ''
 
-    #: Part of the teacher to run, see ``partial_forward.PARTS``.
-    teacher_part: str
+    #: Parts of the teacher to run, see ``partial_forward.PARTS``.
+    teacher_parts: Sequence[str]
     #: Likewise of the student, for a dry run.
-    student_part: str
+    student_parts: Sequence[str]
 
     #: Modules whose outputs are compared.
     student_outputs: Sequence[str] = ()

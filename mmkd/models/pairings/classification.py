@@ -1,12 +1,14 @@
 """Classifiers: the logits of the same images."""
 
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
+from ..partial_forward import parts_of
+from ..taps import Taps
 from .base import Aligned, Pairing
 
 
@@ -20,6 +22,9 @@ class ClassificationPairing(Pairing):
         name (str): ``'logits'``.
         student (nn.Module): An mmpretrain classifier.
         teacher (nn.Module): Another.
+        modules (Sequence[str], optional): Student modules, say stages, that are
+            compared with the teacher's logits, each through an adapter of its own
+            that ends in logits. Defaults to the student's logits.
 
     Raises:
         ConfigError: One of them has no classification head.
@@ -28,11 +33,19 @@ class ClassificationPairing(Pairing):
     names = ('logits',)
     has_target = True
 
-    def __init__(self, name: str, student: nn.Module, teacher: nn.Module) -> None:
+    def __init__(
+        self,
+        name: str,
+        student: nn.Module,
+        teacher: nn.Module,
+        modules: Optional[Sequence[str]] = None,
+    ) -> None:
         self.name = name
-        self.student_part, ours = _logits_module(student, 'student')
-        self.teacher_part, theirs = _logits_module(teacher, 'teacher')
-        self.student_outputs, self.teacher_outputs = [ours], [theirs]
+        ours = [_logits_module(student, 'student')] if modules is None else modules
+        self.student_outputs = list(ours)
+        self.teacher_outputs = [_logits_module(teacher, 'teacher')]
+        self.student_parts = parts_of(self.student_outputs, student, 'student')
+        self.teacher_parts = parts_of(self.teacher_outputs, teacher, 'teacher')
         self.mixes = getattr(student.data_preprocessor, 'batch_augments', None)
         self.mixes = self.mixes is not None
 
@@ -47,11 +60,17 @@ class ClassificationPairing(Pairing):
                 'labels (KDLoss, LumiNetLoss).'
             )
 
-    def align(self, student, teacher, data_samples: Sequence) -> Aligned:
+    def tensors(self, taps: Taps, role: str) -> List[Tensor]:
+        """Return the logits ``(N, K)``, or what each of ``modules`` put out."""
+        found = super().tensors(taps, role)
+        # The teacher answers once, to each of the student's modules.
+        return found * len(self.student_outputs) if role == 'teacher' else found
+
+    def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return the logits ``(N, K)`` of both and the labels."""
-        logits = self.tensors(student, 'student')
-        target = self._target(data_samples)
-        return Aligned(logits, self.tensors(teacher, 'teacher'), [target])
+        ours = self.tensors(student, 'student')
+        theirs = self.tensors(teacher, 'teacher')
+        return Aligned(ours, theirs, [self._target(data_samples)] * len(ours))
 
     def _target(self, data_samples) -> Tensor:
         if self.mixes and 'gt_score' in data_samples[0]:
@@ -68,10 +87,10 @@ class ClassificationPairing(Pairing):
 
 def _logits_module(model, role):
     if getattr(model, 'head', None) is not None:
-        return 'head', 'head'
+        return 'head'
     if hasattr(model, 'model') and not hasattr(model, 'backbone'):
         # mmpretrain's wrappers of timm and Hugging Face: logits come out whole.
-        return 'whole', 'model'
+        return 'model'
     raise ConfigError(
         f"on='logits' needs a classifier, but the {role} ({type(model).__name__}) has "
         "no classification head; for a two-stage detector use on='roi.logits'."

@@ -1,4 +1,4 @@
-"""Any two modules, named by their paths."""
+"""Any modules, named by their paths."""
 
 from typing import Sequence
 
@@ -6,20 +6,22 @@ from torch import nn
 
 from mmkd.errors import ConfigError
 
-from ..partial_forward import part_of
-from ..taps import Taps, find_module
+from ..partial_forward import parts_of
+from ..taps import Taps
 from .base import Aligned, Pairing
 from .roi import roi_extractors
 
 
 class ModulePairing(Pairing):
-    """Outputs of a student's and a teacher's module, level by level.
+    """Outputs of the student's and the teacher's modules, level by level.
 
-    Inside a RoI head both run on the student's RoIs.
+    Levels are what the modules put out, in the order of the paths: a neck's maps, or
+    the maps of several stages. Inside a RoI head both run on the student's RoIs.
 
     Args:
-        student_path (str): Dotted name of the student's module, such as ``'neck'``.
-        teacher_path (str): The teacher's.
+        student_paths (Sequence[str]): Dotted names of the student's modules, such as
+            ``['neck']``.
+        teacher_paths (Sequence[str]): The teacher's.
         student (nn.Module): The student.
         teacher (nn.Module): The teacher.
 
@@ -29,17 +31,16 @@ class ModulePairing(Pairing):
 
     def __init__(
         self,
-        student_path: str,
-        teacher_path: str,
+        student_paths: Sequence[str],
+        teacher_paths: Sequence[str],
         student: nn.Module,
         teacher: nn.Module,
     ) -> None:
-        find_module(student, student_path, 'student')
-        find_module(teacher, teacher_path, 'teacher')
-        self.student_part = part_of(student_path, student, 'student')
-        self.teacher_part = part_of(teacher_path, teacher, 'teacher')
-        self.student_outputs, self.teacher_outputs = [student_path], [teacher_path]
-        if self.teacher_part == 'roi_head':
+        self.student_parts = parts_of(student_paths, student, 'student')
+        self.teacher_parts = parts_of(teacher_paths, teacher, 'teacher')
+        self.student_outputs = list(student_paths)
+        self.teacher_outputs = list(teacher_paths)
+        if 'roi_head' in self.teacher_parts:
             self.roi_extractors = self.student_inputs = roi_extractors(student)
             self.stages = range(len(self.roi_extractors))
 

@@ -40,7 +40,7 @@ class RoIPairing(Pairing):
     """
 
     names = ('roi.logits', 'roi.boxes')
-    teacher_part = student_part = 'roi_head'
+    teacher_parts = student_parts = ('roi_head',)
     has_target = True
 
     def __init__(

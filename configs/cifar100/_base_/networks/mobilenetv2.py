@@ -9,3 +9,15 @@ mobilenetv2 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+mobilenetv2_stages = [
+    'backbone.layer1',
+    'backbone.layer2',
+    'backbone.layer3',
+    'backbone.layer4',
+]
+mobilenetv2_preacts = [
+    'backbone.layer1.preact',
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+    'backbone.layer4.preact',
+]

@@ -10,3 +10,9 @@ resnet20 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+resnet20_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3']
+resnet20_preacts = [
+    'backbone.layer1.preact',
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+]

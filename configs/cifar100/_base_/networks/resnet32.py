@@ -10,3 +10,9 @@ resnet32 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+resnet32_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3']
+resnet32_preacts = [
+    'backbone.layer1.preact',
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+]

@@ -10,3 +10,14 @@ resnet32x4 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+resnet32x4_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3']
+resnet32x4_preacts = [
+    'backbone.layer1.preact',
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+]
+resnet32x4_norms = [
+    'backbone.layer1.4.bn2',
+    'backbone.layer2.4.bn2',
+    'backbone.layer3.4.bn2',
+]

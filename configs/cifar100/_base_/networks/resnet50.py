@@ -10,3 +10,21 @@ resnet50 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+resnet50_stages = [
+    'backbone.layer1',
+    'backbone.layer2',
+    'backbone.layer3',
+    'backbone.layer4',
+]
+resnet50_preacts = [
+    'backbone.layer1.preact',
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+    'backbone.layer4.preact',
+]
+resnet50_norms = [
+    'backbone.layer1.2.bn3',
+    'backbone.layer2.3.bn3',
+    'backbone.layer3.5.bn3',
+    'backbone.layer4.2.bn3',
+]

@@ -10,3 +10,9 @@ resnet8x4 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+resnet8x4_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3']
+resnet8x4_preacts = [
+    'backbone.layer1.preact',
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+]

@@ -10,3 +10,9 @@ shufflenetv1 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+shufflenetv1_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3']
+shufflenetv1_preacts = [
+    'backbone.layer1.preact',
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+]

@@ -10,3 +10,9 @@ shufflenetv2 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+shufflenetv2_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3']
+shufflenetv2_preacts = [
+    'backbone.layer1.preact',
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+]

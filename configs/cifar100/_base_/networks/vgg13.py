@@ -9,3 +9,21 @@ vgg13 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+vgg13_stages = [
+    'backbone.layer2',
+    'backbone.layer3',
+    'backbone.layer4',
+    'backbone.layer5',
+]
+vgg13_preacts = [
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+    'backbone.layer4.preact',
+    'backbone.layer5.preact',
+]
+vgg13_norms = [
+    'backbone.layer2.4',
+    'backbone.layer3.4',
+    'backbone.layer4.4',
+    'backbone.layer5.4',
+]

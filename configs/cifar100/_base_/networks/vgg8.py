@@ -9,3 +9,15 @@ vgg8 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+vgg8_stages = [
+    'backbone.layer2',
+    'backbone.layer3',
+    'backbone.layer4',
+    'backbone.layer5',
+]
+vgg8_preacts = [
+    'backbone.layer2.preact',
+    'backbone.layer3.preact',
+    'backbone.layer4.preact',
+    'backbone.layer5.preact',
+]

@@ -10,3 +10,9 @@ wrn16_2 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+wrn16_2_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3.sum']
+wrn16_2_preacts = [
+    'backbone.layer2.0.bn1',
+    'backbone.layer3.0.bn1',
+    'backbone.layer3.preact',
+]

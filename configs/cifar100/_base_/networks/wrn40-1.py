@@ -10,3 +10,9 @@ wrn40_1 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+wrn40_1_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3.sum']
+wrn40_1_preacts = [
+    'backbone.layer2.0.bn1',
+    'backbone.layer3.0.bn1',
+    'backbone.layer3.preact',
+]

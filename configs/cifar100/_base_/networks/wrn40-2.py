@@ -10,3 +10,10 @@ wrn40_2 = dict(
         loss=dict(type='CrossEntropyLoss'),
     ),
 )
+wrn40_2_stages = ['backbone.layer1', 'backbone.layer2', 'backbone.layer3.sum']
+wrn40_2_preacts = [
+    'backbone.layer2.0.bn1',
+    'backbone.layer3.0.bn1',
+    'backbone.layer3.preact',
+]
+wrn40_2_norms = ['backbone.layer2.0.bn1', 'backbone.layer3.0.bn1', 'backbone.layer3.bn']

@@ -1,4 +1,4 @@
-"""Adapters: from the student's channels to the teacher's."""
+"""What maps a student's tensor to the teacher's shape."""
 
 from typing import Optional, Union
 
@@ -6,23 +6,9 @@ from torch import nn
 
 from mmkd.construct import construct, registered
 from mmkd.errors import ConfigError
-from mmkd.registry import MODELS
 
-
-@MODELS.register_module()
-class ConvAdapter(nn.Conv2d):
-    """1x1 convolution of feature maps ``(N, C, H, W)``."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=1)
-
-
-@MODELS.register_module()
-class LinearAdapter(nn.Linear):
-    """Linear map of the last dimension, ``(N, C)`` or ``(N, L, C)``."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels)
+from .conv_adapter import ConvAdapter
+from .linear_adapter import LinearAdapter
 
 
 def build_adapter(
@@ -44,8 +30,10 @@ def build_adapter(
     Raises:
         ConfigError: The shapes cannot be brought together so.
     """
-    axis = 1 if len(student) == 4 else -1
-    channels = dict(in_channels=student[axis], out_channels=teacher[axis])
+    axis = _channel_axis(student)
+    channels = dict(
+        in_channels=student[axis], out_channels=teacher[_channel_axis(teacher)]
+    )
     if isinstance(spec, dict):
         arguments = dict(channels, **spec)
         found = registered(where, arguments.pop('type', None), 'Adapter')
@@ -66,6 +54,10 @@ def build_adapter(
     if spec is None:
         raise ConfigError(f"{got} differ in channels; adapter='auto' makes a map.")
     return (ConvAdapter if len(student) == 4 else LinearAdapter)(**channels)
+
+
+def _channel_axis(shape):
+    return 1 if len(shape) == 4 else -1
 
 
 def _without(shape, axis):

@@ -1,0 +1,4 @@
+_base_ = ['_base_/resnet110_resnet32.py', '_base_/mlkd.py']
+data_preprocessor = dict(type='mmkd.WeakStrongPreprocessor')
+optim_wrapper = dict(optimizer=dict(lr=0.025))
+model = dict(student=_base_.student, teacher=_base_.teacher)

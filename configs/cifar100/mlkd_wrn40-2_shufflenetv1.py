@@ -1,0 +1,5 @@
+_base_ = ['_base_/wrn40-2_shufflenetv1.py', '_base_/mlkd.py']
+data_preprocessor = dict(type='mmkd.WeakStrongPreprocessor')
+train_cfg = dict(max_epochs=480)
+optim_wrapper = dict(optimizer=dict(lr=0.0025))
+model = dict(student=_base_.student, teacher=_base_.teacher)

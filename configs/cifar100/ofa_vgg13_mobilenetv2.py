@@ -1,0 +1,5 @@
+_base_ = ['_base_/vgg13_mobilenetv2.py', '_base_/ofa.py']
+adapter = dict(type='StageClassifierAdapter', width=1280)
+on = dict(pairing='logits', modules=_base_.stages.student, adapter=adapter)
+losses = dict(loss_ofa_stages=dict(on=on))
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

@@ -1,0 +1,3 @@
+_base_ = ['_base_/resnet56_resnet20.py', '_base_/wttm.py']
+losses = dict(loss_wttm=dict(gamma=0.3, weight=1.5))
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

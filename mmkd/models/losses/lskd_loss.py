@@ -1,0 +1,116 @@
+"""Logit standardisation before any logit loss."""
+
+from typing import Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from mmkd.errors import ConfigError
+from mmkd.registry import MODELS
+
+from .base import DistillLoss, LossInputs, full_precision, promoted
+from .build import build_loss
+from .checks import positive
+
+
+def standardise(logits: Tensor, eps: float = 1e-7) -> Tensor:
+    r"""Give each sample's logits zero mean and unit deviation over the classes.
+
+    .. math:: \hat z_{nk} = (z_{nk} - \mu_n) / (\sigma_n + \epsilon)
+
+    with the unbiased standard deviation. Statistics carry the gradient. A sample of
+    equal logits, say of a classifier that starts from zero, gives zeros; its gradient
+    is as if the deviation were 1 (ours: the formula's is of the order ``1 / eps``).
+
+    Args:
+        logits (Tensor): Logits ``(N, K)``, at least two classes.
+        eps (float): Added to the deviation. Defaults to 1e-7.
+
+    Returns:
+        Tensor: Standardised logits ``(N, K)``.
+    """
+    centred = logits - logits.mean(dim=1, keepdim=True)
+    # Unlike the root of a variance, a norm has a gradient where it is zero: zero.
+    norm = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    deviation = norm / (logits.size(1) - 1) ** 0.5
+    return centred / torch.where(norm > 0, deviation + eps, 1.0)
+
+
+@MODELS.register_module()
+class LSKDLoss(DistillLoss):
+    """`Logit Standardization in Knowledge Distillation
+    <https://arxiv.org/abs/2403.01427>`_: any logit loss on standardised logits.
+
+    Both sides go through :func:`standardise`, then into the loss inside. Labels are
+    used if that loss uses them. The authors' temperature is 2 or 3 and their weight
+    9, next to 0.1 of cross entropy. Around :class:`MLKDLoss` the correlations are of
+    standardised logits as well (ours: the authors' are not).
+
+    Args:
+        loss (dict, optional): Type and arguments of the loss inside. Defaults to
+            ``dict(type='KDLoss', tau=2.0)``.
+        eps (float): See :func:`standardise`. Defaults to 1e-7.
+
+    Raises:
+        ConfigError: The loss inside cannot be built, or what it would compare are
+            not logits of two or more classes.
+    """
+
+    ranks = (2,)
+
+    def __init__(self, loss: Optional[dict] = None, eps: float = 1e-7) -> None:
+        super().__init__()
+        loss = dict(type='KDLoss', tau=2.0) if loss is None else loss
+        if not isinstance(loss, dict) or 'type' not in loss:
+            raise ConfigError(
+                'LSKDLoss: loss must be a dict with a type, such as '
+                f"dict(type='KDLoss', tau=2.0), got {loss!r}."
+            )
+        arguments = {key: value for key, value in loss.items() if key != 'type'}
+        self.loss = build_loss('LSKDLoss', loss['type'], arguments)
+        if self.loss.ranks is not None and 2 not in self.loss.ranks:
+            raise ConfigError(
+                f'LSKDLoss: {type(self.loss).__name__} compares feature maps; choose a '
+                'loss of logits, such as KDLoss or DKDLoss.'
+            )
+        self.eps = positive('LSKDLoss', 'eps', eps)
+        self.needs_target = self.loss.needs_target
+        self.takes_soft_targets = self.loss.takes_soft_targets
+        self.needs_index = self.loss.needs_index
+        self.over_batch = self.loss.over_batch
+
+    def fit(self, inputs: LossInputs) -> None:
+        """Check that logits are compared, then fit the loss inside."""
+        super().fit(inputs)
+        if any(shape[1] < 2 for shape in [*inputs.student, *inputs.teacher]):
+            raise ConfigError(
+                f'{inputs.where}: LSKDLoss standardises over the classes, but there is '
+                'one; it needs at least two.'
+            )
+        self.loss.fit(inputs)
+
+    def forward(
+        self,
+        student: Sequence[Tensor],
+        teacher: Sequence[Tensor],
+        targets: Sequence[Optional[Tensor]],
+        **extras: Tensor,
+    ) -> Tensor:
+        """Return the loss inside, of standardised logits.
+
+        Args:
+            student (Sequence[Tensor]): Logits ``(N, K)``, one a level.
+            teacher (Sequence[Tensor]): Logits ``(N, K)``, one a level.
+            targets (Sequence[Tensor | None]): As the loss inside takes them.
+            **extras: What else the loss inside takes, such as ``index``.
+
+        Returns:
+            Tensor: A scalar.
+        """
+        student = [self._standardised(logits) for logits in student]
+        teacher = [self._standardised(logits) for logits in teacher]
+        return self.loss(student, teacher, targets, **extras)
+
+    def _standardised(self, logits):
+        with full_precision(logits.device):
+            return standardise(promoted(logits), self.eps)

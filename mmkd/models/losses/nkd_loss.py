@@ -1,0 +1,89 @@
+"""Normalised knowledge distillation."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmkd.registry import MODELS
+
+from .base import DistillLoss
+from .checks import hard_labels, not_negative, one_of, positive
+
+
+def nkd_loss(
+    student: Tensor, teacher: Tensor, target: Tensor, gamma: float, tau: float
+) -> Tensor:
+    r"""Cross-entropies of the target class and of the normalised non-target classes.
+
+    .. math:: -\frac{1}{N} \sum_n \Big[ p^T_{n,y} \log p^S_{n,y} +
+        \gamma \tau^2 \sum_{i \ne y} \hat p^T_{n,i} \log \hat p^S_{n,i} \Big]
+
+    where :math:`p` is the softmax over all classes at temperature 1 and
+    :math:`\hat p` the softmax at ``tau`` over all classes but the target ``y``. Both
+    parts are cross-entropies, so the loss of equal logits is not zero: there the
+    non-target part has no gradient, and the target part still raises the student's
+    target probability.
+
+    Args:
+        student (Tensor): Logits ``(N, K)``.
+        teacher (Tensor): Logits ``(N, K)``.
+        target (Tensor): Labels ``(N,)``, int64.
+        gamma (float): Weight of the non-target part.
+        tau (float): Temperature of the non-target part.
+
+    Returns:
+        Tensor: A scalar: summed over classes, averaged over samples.
+    """
+    label = target[:, None]
+    confidence = teacher.softmax(dim=1).gather(1, label)
+    target_part = -(confidence * F.log_softmax(student, dim=1).gather(1, label)).mean()
+
+    is_target = F.one_hot(target, student.size(1)).bool()
+    soft_teacher = (teacher / tau).masked_fill(is_target, float('-inf')).softmax(dim=1)
+    rest = (student / tau).masked_fill(is_target, float('-inf'))
+    # The target's log-probability is -inf here, and the teacher's probability 0.
+    log_student = F.log_softmax(rest, dim=1).masked_fill(is_target, 0)
+    rest_part = -(soft_teacher * log_student).sum(dim=1).mean()
+    return target_part + gamma * tau**2 * rest_part
+
+
+@MODELS.register_module()
+class NKDLoss(DistillLoss):
+    """`From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach
+    with Normalized Loss and Customized Soft Labels
+    <https://arxiv.org/abs/2303.13005>`_, see :func:`nkd_loss`.
+
+    It is added to the cross-entropy with the labels, both with weight 1. It needs one
+    true class a sample. With the soft labels of Mixup or CutMix it is an error unless
+    ``soft_targets='argmax'``, which the authors do, says that the dominant class is
+    meant.
+
+    Args:
+        gamma (float): Weight of the non-target part. Defaults to 1.5, the authors' on
+            ImageNet.
+        tau (float): Temperature of the non-target part. Defaults to 1.0, the authors'
+            on ImageNet.
+        soft_targets (str): ``'error'`` or ``'argmax'``. Defaults to ``'error'``.
+    """
+
+    needs_target = True
+    ranks = (2,)
+
+    def __init__(
+        self, gamma: float = 1.5, tau: float = 1.0, soft_targets: str = 'error'
+    ) -> None:
+        super().__init__()
+        self.gamma = not_negative('NKDLoss', 'gamma', gamma)
+        self.tau = positive('NKDLoss', 'tau', tau)
+        self.soft_targets = one_of(
+            'NKDLoss', 'soft_targets', soft_targets, ('error', 'argmax')
+        )
+
+    @property
+    def takes_soft_targets(self) -> bool:
+        """Whether ``(N, K)`` targets are accepted; asked before training."""
+        return self.soft_targets == 'argmax'
+
+    def compare(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+        """See :func:`nkd_loss`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
+        target = hard_labels('NKDLoss', target, self.takes_soft_targets)
+        return nkd_loss(student, teacher, target, self.gamma, self.tau)

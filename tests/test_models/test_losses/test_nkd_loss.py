@@ -1,0 +1,108 @@
+"""NKD against its authors' figures, and what must hold of it."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from mmkd.errors import ConfigError
+from mmkd.models.losses.dkd_loss import dkd_loss
+from mmkd.models.losses.nkd_loss import NKDLoss, nkd_loss
+
+
+def draw(batch=8, classes=5):
+    random = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(
+        2, batch, classes, generator=random, dtype=torch.float64
+    )
+    labels = torch.randint(classes, (batch,), generator=random)
+    return student.requires_grad_(), 2 * teacher, labels
+
+
+def call(student, teacher, labels, **kwargs):
+    return NKDLoss(**kwargs)([student], [teacher], [labels])
+
+
+def gradient(value, student):
+    return torch.autograd.grad(value, student)[0]
+
+
+@pytest.mark.golden('nkd')
+def test_equals_the_authors_figures(golden):
+    loss = NKDLoss(**golden.params)
+    golden.check(loss([golden.student], [golden.teacher], [golden.labels]))
+
+
+def test_the_target_part_is_a_cross_entropy_weighted_by_the_teacher():
+    student, teacher, labels = draw()
+    confidence = teacher.softmax(1)[range(8), labels]
+    expected = -confidence * student.softmax(1)[range(8), labels].log()
+    for tau in 1.0, 3.0:
+        value = nkd_loss(student, teacher, labels, 0.0, tau)
+        assert value.item() == pytest.approx(expected.mean().item(), rel=1e-9)
+
+
+def test_the_non_target_part_pulls_as_that_of_dkd_does():
+    """They differ by the teacher's entropy, which has no gradient."""
+    student, teacher, labels = draw()
+    whole = gradient(nkd_loss(student, teacher, labels, 1.5, 3.0), student)
+    target_part = gradient(nkd_loss(student, teacher, labels, 0.0, 3.0), student)
+    expected = gradient(dkd_loss(student, teacher, labels, 0.0, 1.5, 3.0), student)
+    assert torch.allclose(whole - target_part, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_for_equal_logits_only_the_target_part_has_a_gradient():
+    _, teacher, labels = draw()
+    student = teacher.clone().requires_grad_()
+    whole = gradient(nkd_loss(student, teacher, labels, 1.5, 3.0), student)
+    target_part = gradient(nkd_loss(student, teacher, labels, 0.0, 3.0), student)
+    assert torch.allclose(whole, target_part, atol=1e-12)
+    assert (target_part[range(8), labels] < 0).all()
+
+
+def test_unchanged_by_doubling_the_batch_and_by_the_order_of_samples():
+    student, teacher, labels = draw()
+    once = call(student, teacher, labels).item()
+    doubled = call(*(torch.cat([item, item]) for item in draw()))
+    assert doubled.item() == pytest.approx(once, rel=1e-9)
+    reversed_ = call(student.flip(0), teacher.flip(0), labels.flip(0))
+    assert reversed_.item() == pytest.approx(once, rel=1e-9)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('sign', [1, -1])
+def test_finite_for_huge_logits(dtype, sign):
+    student, teacher, labels = draw()
+    student = (student.detach() * 1e4).to(dtype).requires_grad_()
+    value = call(student, (sign * teacher * 1e4).to(dtype), labels)
+    value.backward()
+    assert value.dtype == torch.float32
+    assert value.isfinite() and student.grad.isfinite().all()
+
+
+def test_runs_without_reading_a_value_back():
+    with FakeTensorMode():
+        student = torch.randn(8, 5, requires_grad=True)
+        labels = torch.zeros(8, dtype=torch.long)
+        call(student, torch.randn(8, 5), labels).backward()
+    assert student.grad.shape == (8, 5)
+
+
+def test_mixed_labels_are_refused_or_taken_by_their_largest():
+    student, teacher, labels = draw()
+    soft = 0.7 * torch.eye(5)[labels] + 0.06
+    for target in soft, None:
+        with pytest.raises(ConfigError, match='NKDLoss needs one label a sample'):
+            call(student, teacher, target)
+    mixed = call(student, teacher, soft, soft_targets='argmax')
+    assert mixed == call(student, teacher, labels)
+    assert NKDLoss.needs_target
+    assert not NKDLoss().takes_soft_targets
+    assert NKDLoss(soft_targets='argmax').takes_soft_targets
+
+
+@pytest.mark.parametrize(
+    'wrong', [dict(gamma=-1), dict(gamma='1'), dict(tau=0), dict(soft_targets='mean')]
+)
+def test_bad_arguments_are_refused_when_building(wrong):
+    with pytest.raises(ConfigError, match=f'NKDLoss: {next(iter(wrong))} must be'):
+        NKDLoss(**wrong)
