@@ -33,6 +33,8 @@ DETECTORS = dict(
 CHANNELS = ('in_channels', 'out_channels', 'feat_channels', 'conv_out_channels')
 SMALL = dict.fromkeys(CHANNELS, 32)  # a multiple of group norm's 32
 SMALL.update(fc_out_channels=32, nms_pre=100, max_per_img=50, num=32)
+#: Most samples that a loss's memory holds.
+NUM_SAMPLES = 1000
 #: Networks with a base width.
 RESNETS = ('ResNet', 'ResNetV1c', 'ResNetV1d', 'CIFARBottleneckResNet')
 #: Least depths of the CIFAR networks.
@@ -42,9 +44,9 @@ DEPTHS = dict(CIFARResNet=8, CIFARWideResNet=10, CIFARVGG=8)
 def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
     """Return a config whose networks fit a test on a CPU.
 
-    Depths, widths and counts of proposals go down; types, stages, levels, losses,
-    classes and all that is not a network stay. ResNets keep their kind of block (18
-    and 34 become 18, deeper ones 50), CIFAR networks their widths and, where a loss
+    Depths, widths, memories and counts of proposals go down; types, stages, levels,
+    losses, classes and all that is not a network stay. ResNets keep their kind of block
+    (18 and 34 become 18, deeper ones 50), CIFAR networks their widths and, where a loss
     names batch norms in them, their depths; a backbone other than these and
     MobileNetV2 stays as it is. Nothing loads weights: students start from random
     ones, and teachers have them, inline and with ``allow_untrained=True``.
@@ -63,6 +65,9 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
         cfg.model = _shrink_model(model, scope, width)
         return cfg
     model.student = _shrink_model(model.student, scope, width)
+    for term in model.losses.values():
+        if 'num_samples' in term:
+            term.num_samples = min(term.num_samples, NUM_SAMPLES)
     # What OFD names in a CIFAR teacher are modules of its full depth.
     depths = {} if any('norms' in term for term in model.losses.values()) else DEPTHS
     if model.get('teacher'):
@@ -93,14 +98,15 @@ def classification_batch(
 ) -> dict:
     """Make ``n`` square noise images with labels, as a dataloader gives a batch.
 
-    Gives ``inputs``, uint8 ``(n, 3, size, size)``, and a list of ``data_samples``.
+    Gives ``inputs``, uint8 ``(n, 3, size, size)``, and a list of ``data_samples``,
+    numbered from 0 in ``sample_idx``.
     """
     from mmpretrain.structures import DataSample
 
     rng = np.random.default_rng(seed)
     batch = []
-    for label in rng.integers(classes, size=n).tolist():
-        sample = DataSample().set_gt_label(label)
+    for index, label in enumerate(rng.integers(classes, size=n).tolist()):
+        sample = DataSample(metainfo=dict(sample_idx=index)).set_gt_label(label)
         batch.append(dict(inputs=_noise(rng, size, size), data_samples=sample))
     return default_collate(batch)
 

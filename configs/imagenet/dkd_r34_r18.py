@@ -1,15 +1,10 @@
-# DKD: ResNet-34 teaches ResNet-18. Values of the paper and of mdistiller.
+# DKD: ResNet-34 teaches ResNet-18; values of the paper and of mdistiller.
 _base_ = './none_r34_r18.py'
-student = _base_.model
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',
-    student=student,
-    teacher=dict(
-        config='mmpretrain::resnet/resnet34_8xb32_in1k.py',
-        checkpoint='https://download.openmmlab.com/mmclassification/v0/resnet/'
-        'resnet34_8xb32_in1k_20210831-f257d4e6.pth',
-    ),
+    student=_base_.model,
+    teacher=_base_.teacher,
     losses=dict(
         loss_dkd=dict(type='DKDLoss', on='logits', alpha=1.0, beta=0.5, tau=1.0)
     ),

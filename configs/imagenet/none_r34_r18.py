@@ -8,3 +8,12 @@ test_dataloader = val_dataloader
 optim_wrapper = dict(optimizer=dict(lr=0.2))
 auto_scale_lr = dict(base_batch_size=512)  # used with --auto-scale-lr
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+# Who teaches in *_r34_r18.py.
+teacher = dict(
+    config='mmpretrain::resnet/resnet34_8xb32_in1k.py',
+    checkpoint='https://download.openmmlab.com/mmclassification/v0/resnet/'
+    'resnet34_8xb32_in1k_20210831-f257d4e6.pth',
+)
+published = dict(
+    kd=71.03, dkd=71.70, nkd=71.96, dist=72.07, crd=71.17, reviewkd=71.61, luminet=72.16
+)

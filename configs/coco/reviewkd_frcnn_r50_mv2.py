@@ -1,0 +1,19 @@
+# ReviewKD on the FPN's maps, Faster R-CNN: ResNet-50-FPN teaches MobileNetV2-FPN.
+# The authors' values.
+_base_ = './none_frcnn_mv2.py'
+student = _base_.model
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=student,
+    teacher=dict(
+        config='mmdet::faster_rcnn/faster-rcnn_r50_fpn_ms-3x_coco.py',
+        checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
+        'faster_rcnn_r50_fpn_mstrain_3x_coco/'
+        'faster_rcnn_r50_fpn_mstrain_3x_coco_20210524_110822-e10bd31c.pth',
+    ),
+    losses=dict(
+        loss_reviewkd=dict(type='ReviewKDLoss', on='neck', mid_channels=256, weight=2.0)
+    ),
+)
+custom_hooks = [dict(type='mmkd.TeacherEvalHook', floor={'coco/bbox_mAP': 0.38})]
