@@ -218,6 +218,65 @@ def _(tmp_path):
     classifier(dict(type='DKDLoss', on='neck'))
 
 
+@case('a logit loss on maps', r'loss_kd \(KDLoss on backbone\.layer4\).*rows \(N, C\)')
+def _(tmp_path):
+    classifier(dict(type='KDLoss', on='backbone.layer4'))
+
+
+@case('a feature loss on logits', r'loss_kd \(ATLoss on logits: head\).*maps \(N, C')
+def _(tmp_path):
+    classifier(dict(type='ATLoss', on='logits'))
+
+
+@case('pooled features of a detector', r'PKTLoss on neck.*rows \(N, C\), got shape')
+def _(tmp_path):
+    detector(dict(type='PKTLoss', on='neck'))
+
+
+@case('an adapter that ends elsewhere', r'ConvAdapter gives \(2, 10, 4, 4\).*\(2, 10\)')
+def _(tmp_path):
+    on = dict(pairing='logits', modules=['backbone'], adapter=dict(type='ConvAdapter'))
+    classifier(dict(type='OFALoss', on=on))
+
+
+@case('stages without a classifier of their own', 'has 64 columns and the teacher 10')
+def _(tmp_path):
+    on = dict(pairing='logits', modules=['backbone'])
+    classifier(dict(type='OFALoss', on=on))
+
+
+@case('a wrapped loss of maps', 'LSKDLoss: ATLoss compares feature maps; choose a loss')
+def _(tmp_path):
+    classifier(dict(type='LSKDLoss', on='logits', loss=dict(type='ATLoss')))
+
+
+@case('CRD that was not told the labels', 'got no labels .*TrainingLabelsHook')
+def _(tmp_path):
+    loss = dict(type='CRDLoss', on='neck', num_samples=20)
+    step(classifier(loss), classification_batch())
+
+
+@case('samples without a number', 'loss_kd needs to know which image is which')
+def _(tmp_path):
+    model = classifier(dict(type='CRDLoss', on='neck', num_samples=20))
+    model.terms[0].loss.see_training_set(torch.arange(20) % 10)
+    batch = classification_batch()
+    for sample in batch['data_samples']:
+        sample.pop('sample_idx')
+    step(model, batch)
+
+
+@case('more samples than a memory holds', 'set num_samples to the size')
+def _(tmp_path):
+    model = classifier(dict(type='CRDLoss', on='neck', num_samples=20))
+    model.terms[0].loss.see_training_set(torch.arange(21) % 10)
+
+
+@case('SRRL without a classifier', 'has no head .* SRRL needs a classifier as teacher')
+def _(tmp_path):
+    detector(dict(type='SRRLLoss', on='roi_head.bbox_head.fc_cls'))
+
+
 @case('labels of a background that is left out', "add select='fg'")
 def _(tmp_path):
     on = dict(pairing='roi.logits', background=False)

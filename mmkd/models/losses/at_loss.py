@@ -8,8 +8,8 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs
-from .checks import of_rank, positive, same_batch
+from .base import DistillLoss
+from .checks import positive
 
 
 def at_loss(student: Tensor, teacher: Tensor, p: float = 2) -> Tensor:
@@ -71,6 +71,7 @@ class ATLoss(DistillLoss):
         ConfigError: ``p`` is below 1.
     """
 
+    ranks = (4,)
     adapts = False
     sum_levels = True
 
@@ -79,20 +80,6 @@ class ATLoss(DistillLoss):
         if positive('ATLoss', 'p', p) < 1:
             raise ConfigError(f'ATLoss: p must be at least 1, got {p!r}.')
         self.p = p
-
-    def fit(self, inputs: LossInputs) -> None:
-        """Check that there are maps.
-
-        Raises:
-            ConfigError: There are none, or they are of other images.
-        """
-        of_rank(
-            inputs,
-            4,
-            'attention is over the pixels of maps (N, C, H, W); tap stages of a '
-            "backbone, such as 'backbone.layer3'",
-        )
-        same_batch(inputs)
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`at_loss`."""

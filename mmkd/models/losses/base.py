@@ -69,14 +69,19 @@ class DistillLoss(nn.Module):
         Raises:
             ConfigError: The loss cannot compare this.
         """
-        if self.ranks is None:
-            return
         for shape in [*inputs.student, *inputs.teacher]:
-            if len(shape) not in self.ranks:
+            if self.ranks is not None and len(shape) not in self.ranks:
                 kinds = ' or '.join(KINDS[rank] for rank in self.ranks)
                 raise ConfigError(
-                    f'{inputs.where}: {type(self).__name__} compares {kinds}, got '
-                    f'shape {tuple(shape)}; {ADVICE[self.ranks[0]]}.'
+                    f'{inputs.where}: this loss compares {kinds}, got shape '
+                    f'{tuple(shape)}; {ADVICE[self.ranks[0]]}.'
+                )
+        for ours, theirs in zip(inputs.student, inputs.teacher):
+            if ours[0] != theirs[0]:
+                raise ConfigError(
+                    f'{inputs.where}: got {ours[0]} samples of the student and '
+                    f'{theirs[0]} of the teacher (shapes {ours} and {theirs}); choose '
+                    'modules that keep the batch as the first dimension.'
                 )
 
     def see_training_set(self, labels: Tensor) -> None:

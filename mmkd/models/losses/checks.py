@@ -82,40 +82,6 @@ def hard_labels(owner: str, target: Optional[Tensor], take_soft: bool) -> Tensor
     return target
 
 
-def of_rank(inputs: LossInputs, rank: int, reason: str) -> None:
-    """Refuse tensors of another number of dimensions than ``rank``.
-
-    Args:
-        inputs (LossInputs): What will be compared.
-        rank (int): Number of dimensions, that of the batch included.
-        reason (str): Ends the message: what is needed, and what to tap for it.
-
-    Raises:
-        ConfigError: A level of either side has another.
-    """
-    for ours, theirs in zip(inputs.student, inputs.teacher):
-        if {len(ours), len(theirs)} != {rank}:
-            raise ConfigError(
-                f'{inputs.where}: got shapes {ours} of the student and {theirs} of '
-                f'the teacher, but {reason}.'
-            )
-
-
-def same_batch(inputs: LossInputs) -> None:
-    """Refuse sides that have not as many samples, along the first dimension.
-
-    Raises:
-        ConfigError: They have not, at some level.
-    """
-    for ours, theirs in zip(inputs.student, inputs.teacher):
-        if ours[0] != theirs[0]:
-            raise ConfigError(
-                f'{inputs.where}: got {ours[0]} samples of the student and '
-                f'{theirs[0]} of the teacher (shapes {ours} and {theirs}); tap modules '
-                'that keep the batch as the first dimension.'
-            )
-
-
 def same_channels(inputs: LossInputs, adapter: str) -> None:
     """Refuse sides of other channels, for a loss that gets no inferred adapter.
 

@@ -12,7 +12,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss, LossInputs, full_precision, promoted
-from .checks import of_rank, positive, same_batch, whole
+from .checks import positive, whole
 from .negatives import Negatives
 
 EPS = 1e-7  # the authors', in the denominators
@@ -77,6 +77,7 @@ class CRDLoss(DistillLoss):
         momentum (float): Share of the old memory that is kept. Defaults to 0.5.
     """
 
+    ranks = (2,)
     adapts = False
     needs_index = True
 
@@ -111,8 +112,7 @@ class CRDLoss(DistillLoss):
 
     def fit(self, inputs: LossInputs) -> None:
         """Make the embeddings."""
-        of_rank(inputs, 2, "CRDLoss takes pooled features (N, C); tap the 'neck'")
-        same_batch(inputs)
+        super().fit(inputs)
         if len(inputs.student) > 1:
             raise ConfigError(
                 f'{inputs.where}: got {len(inputs.student)} levels, but CRDLoss takes '

@@ -6,8 +6,7 @@ from torch import Tensor
 from mmkd.registry import MODELS
 
 from .at_loss import pool_to_smaller
-from .base import DistillLoss, LossInputs
-from .checks import of_rank, same_batch
+from .base import DistillLoss
 
 
 def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -53,22 +52,9 @@ class NSTLoss(DistillLoss):
     Channels and sizes may differ; labels are not used. Several levels are summed.
     """
 
+    ranks = (4,)
     adapts = False
     sum_levels = True
-
-    def fit(self, inputs: LossInputs) -> None:
-        """Check that there are maps.
-
-        Raises:
-            ConfigError: There are none, or they are of other images.
-        """
-        of_rank(
-            inputs,
-            4,
-            'selectivity is over the pixels of maps (N, C, H, W); tap stages of a '
-            "backbone, such as 'backbone.layer3'",
-        )
-        same_batch(inputs)
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`nst_loss`."""

@@ -13,7 +13,7 @@ from mmkd.registry import MODELS
 
 from ..taps import find_module
 from .base import DistillLoss, LossInputs
-from .checks import same_batch, same_channels
+from .checks import same_channels
 
 #: Least probability of a negative response for which its mean is taken.
 RARE = 1e-3
@@ -114,7 +114,6 @@ class OFDLoss(DistillLoss):
                 are no maps of the same channels.
         """
         super().fit(inputs)
-        same_batch(inputs)
         same_channels(inputs, "dict(type='ConvNormAdapter')")
         names = inputs.teacher_outputs if self.norms is None else self.norms
         self._levels = len(inputs.teacher)

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs
-from .checks import of_rank, positive, same_batch
+from .base import DistillLoss
+from .checks import positive
 
 
 def pkt_loss(student: Tensor, teacher: Tensor, eps: float = 1e-7) -> Tensor:
@@ -53,26 +53,13 @@ class PKTLoss(DistillLoss):
         eps (float): Added to norms and probabilities. Defaults to 1e-7.
     """
 
+    ranks = (2,)
     adapts = False
     over_batch = True
 
     def __init__(self, eps: float = 1e-7) -> None:
         super().__init__()
         self.eps = positive('PKTLoss', 'eps', eps)
-
-    def fit(self, inputs: LossInputs) -> None:
-        """Check that there is one vector a sample.
-
-        Raises:
-            ConfigError: There is none, or both sides have other samples.
-        """
-        of_rank(
-            inputs,
-            2,
-            'a sample must be one vector (N, C); tap what comes after pooling, in a '
-            "classifier 'neck'",
-        )
-        same_batch(inputs)
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`pkt_loss`."""

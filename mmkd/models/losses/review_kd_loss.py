@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmkd.registry import MODELS
 
 from .base import DistillLoss, LossInputs
-from .checks import same_batch, whole
+from .checks import whole
 from .review_fusion import ReviewFusion
 
 #: Height and width of the grids that maps are pooled to.
@@ -80,7 +80,6 @@ class ReviewKDLoss(DistillLoss):
                 other samples.
         """
         super().fit(inputs)
-        same_batch(inputs)
         mid_channels = min(self.mid_channels, inputs.student[-1][1])
         deepest = len(inputs.student) - 1
         for level, (ours, theirs) in enumerate(zip(inputs.student, inputs.teacher)):

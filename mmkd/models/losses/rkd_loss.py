@@ -6,8 +6,8 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs
-from .checks import not_negative, of_rank, same_batch
+from .base import DistillLoss
+from .checks import not_negative
 
 
 def rkd_loss(
@@ -73,6 +73,7 @@ class RKDLoss(DistillLoss):
         angle_weight (float): Weight of the angles. Defaults to 50.0.
     """
 
+    ranks = (2,)
     adapts = False
     over_batch = True
 
@@ -84,20 +85,6 @@ class RKDLoss(DistillLoss):
             'RKDLoss', 'distance_weight', distance_weight
         )
         self.angle_weight = not_negative('RKDLoss', 'angle_weight', angle_weight)
-
-    def fit(self, inputs: LossInputs) -> None:
-        """Check that there is one vector a sample.
-
-        Raises:
-            ConfigError: There is none, or both sides have other samples.
-        """
-        of_rank(
-            inputs,
-            2,
-            'a sample must be one vector (N, C); tap what comes after pooling, in a '
-            "classifier 'neck'",
-        )
-        same_batch(inputs)
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`rkd_loss`."""

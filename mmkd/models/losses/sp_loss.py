@@ -5,8 +5,7 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs
-from .checks import same_batch
+from .base import DistillLoss
 
 
 def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -44,14 +43,6 @@ class SPLoss(DistillLoss):
 
     adapts = False
     over_batch = True
-
-    def fit(self, inputs: LossInputs) -> None:
-        """Check that both sides have as many samples.
-
-        Raises:
-            ConfigError: They have not.
-        """
-        same_batch(inputs)
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`sp_loss`."""

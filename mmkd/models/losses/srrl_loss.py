@@ -9,7 +9,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss, LossInputs
-from .checks import not_negative, same_batch, same_channels
+from .checks import not_negative, same_channels
 
 
 def srrl_loss(
@@ -76,6 +76,7 @@ class SRRLLoss(DistillLoss):
         Raises:
             ConfigError: It does not, or there is no classifier.
         """
+        super().fit(inputs)
         network = inputs.source.model
         if getattr(network, 'head', None) is None:
             raise ConfigError(
@@ -87,7 +88,6 @@ class SRRLLoss(DistillLoss):
                 f'{inputs.where}: SRRL compares what goes into the classifier, one '
                 f'tensor, but got {len(inputs.teacher)} levels; tap the last stage.'
             )
-        same_batch(inputs)
         same_channels(inputs, "dict(type='ConvNormAdapter', relu=True)")
         self._source = inputs.source
         weight = next(network.parameters())

@@ -124,7 +124,7 @@ def test_never_waits_for_the_device():
 
 def test_refuses_what_it_cannot_compare():
     ATLoss().fit(inputs((2, 8, 4, 4), (2, 16, 8, 8)))
-    with pytest.raises(ConfigError, match=r'^at .*\(2, 8\).*tap stages'):
+    with pytest.raises(ConfigError, match=r'^at .*\(2, 8\).*choose a stage'):
         ATLoss().fit(inputs((2, 8), (2, 16, 8, 8)))
     with pytest.raises(ConfigError, match='^at .*2 samples .* 6'):
         ATLoss().fit(inputs((2, 8, 4, 4), (6, 16, 8, 8)))

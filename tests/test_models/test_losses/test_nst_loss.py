@@ -144,7 +144,7 @@ def test_never_waits_for_the_device():
 
 def test_refuses_what_it_cannot_compare():
     NSTLoss().fit(inputs((2, 8, 4, 4), (2, 16, 8, 8)))
-    with pytest.raises(ConfigError, match=r'^nst .*\(2, 16\).*tap stages'):
+    with pytest.raises(ConfigError, match=r'^nst .*\(2, 16\).*choose a stage'):
         NSTLoss().fit(inputs((2, 8, 4, 4), (2, 16)))
     with pytest.raises(ConfigError, match='^nst .*2 samples .* 6'):
         NSTLoss().fit(inputs((2, 8, 4, 4), (6, 16, 8, 8)))
