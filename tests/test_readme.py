@@ -26,7 +26,7 @@ def test_its_config_takes_a_step(tmp_path):
 
 
 def test_its_files_are_there():
-    links = re.findall(r'\]\(((?!http)[^)]+)\)', README)
+    links = re.findall(r'\]\(((?!http|#)[^)]+)\)', README)
     tools = re.findall(r'(?:python|bash) (tools/\S+)', README)
     assert len(links) > 3 and len(tools) > 5
     assert [name for name in [*links, *tools] if not (ROOT / name).exists()] == []

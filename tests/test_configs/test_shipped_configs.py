@@ -333,10 +333,3 @@ def test_unpublished_values_are_marked_ours():
         if method == 'luminet':
             loss = read(path).model.losses.loss_luminet
             assert 65 < (loss.alpha / loss.tau) ** 2 < 90
-
-
-@pytest.mark.parametrize('folder', ['coco', 'imagenet'])
-def test_readme_has_a_row_for_every_config(folder):
-    text = (CONFIGS / folder / 'README.md').read_text()
-    rows = set(re.findall(r'^\| \[?`([\w-]+\.py)`', text, re.M))
-    assert rows == {Path(path).name for path in PATHS if path.startswith(folder)}

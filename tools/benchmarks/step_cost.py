@@ -17,6 +17,7 @@ import torch
 from mmengine.config import DictAction
 from mmengine.optim import OptimWrapper
 
+from mmkd.benchmark.memory import peak, weights
 from mmkd.benchmark.timing import interleave, ratio
 from mmkd.engine.config import build_model, load_config
 from mmkd.engine.launch import is_distiller, run
@@ -102,31 +103,6 @@ def measure(steps, rounds, device):
     quartiles = ratio(times['distiller'], parts)
     medians = {f'{name}_ms': 1e3 * statistics.median(times[name]) for name in steps}
     return dict(medians, **memory, ratio=quartiles[1], ratio_quartiles=quartiles)
-
-
-def peak(step, device):
-    """MiB allocated above the start of a step, at its peak."""
-    if device == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
-        start = torch.cuda.memory_allocated()
-        step()
-        return (torch.cuda.max_memory_allocated() - start) / 2**20
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as profiler:
-        step()
-    held = highest = 0
-    events = profiler.profiler.kineto_results.events()
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        if event.name() == '[memory]':
-            held += event.nbytes()
-            highest = max(highest, held)
-    return highest / 2**20
-
-
-def weights(model):
-    tensors = [*model.parameters(), *model.buffers()]
-    return sum(tensor.nbytes for tensor in tensors) / 2**20
 
 
 def report(figures):

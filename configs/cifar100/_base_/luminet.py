@@ -1,5 +1,5 @@
 # LumiNet, https://arxiv.org/abs/2310.03669; alpha, tau and the weight of the
-# cross-entropy are the pair's: the authors', or ours where the file says so.
+# cross-entropy are the pair's.
 method = dict(
     name='LumiNet',
     paper='https://arxiv.org/abs/2310.03669',

@@ -1,0 +1,195 @@
+#!/usr/bin/env python
+"""Write configs/README.md: tables of every shipped config, from the files themselves.
+
+--check writes nothing and fails if the file is out of date.
+
+Example:
+    python tools/config_index.py
+"""
+
+import argparse
+import re
+from itertools import takewhile
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple
+
+from mmkd.engine.config import load_config
+from mmkd.engine.launch import run
+from mmkd.errors import ConfigError
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+#: What a heading calls a family of networks, and a detector with teacher and student.
+FAMILIES = dict(resnet='R', wrn='W', vgg='V', mobilenetv='MV', shufflenetv='SV')
+DETECTORS = {
+    'frcnn': 'Faster R-CNN R101→R18',
+    'frcnn_r50_mv2': 'Faster R-CNN R50→MV2',
+    'mask_rcnn': 'Mask R-CNN R101→R18',
+    'cascade_rcnn': 'Cascade R-CNN R101→R18',
+}
+#: In a comment, that a value is not published.
+OURS = re.compile(r'#.*\bours\b')
+INTRODUCTION = """\
+# Configs
+
+<!-- Written by tools/config_index.py from the configs; change those and run it. -->
+
+A cell of these tables is one config: a method, a teacher and a student. It is named `METHOD_TEACHER_STUDENT.py`; `none` is the student alone, and `teacher` trains the teacher. To run one:
+
+```bash
+python tools/train.py configs/cifar100/kd_resnet56_resnet20.py
+```
+
+**The figures are the literature's, not ours**, as a rule of the best test epoch, and each links to its config. Nothing here has been run at full length; the reduced runs that were made are in [`cifar100/README.md`](cifar100/README.md). A small example that trains in minutes is in [`quickstart`](quickstart/README.md).
+
+- –: no published figure is at hand.
+- †: something in the config is ours, not published; a comment says what, in the file or in its method's file in [`cifar100/_base_`](cifar100/_base_).
+- *compares*: what of teacher and student the method compares.
+- *checked against*: what the value of the loss was checked against, the authors' figures or a second computation of the formula.
+- R ResNet, W Wide ResNet, V VGG, MV MobileNetV, SV ShuffleNetV.
+"""  # noqa: E501
+SECTIONS = {
+    'cifar100': ('CIFAR-100', 'Top-1 (%)'),
+    'imagenet': ('ImageNet', 'Top-1 (%)'),
+    'coco': ('COCO', 'Box AP'),
+}
+
+
+class Method(NamedTuple):
+    """What a row says of its method."""
+
+    name: str
+    compares: str = ''
+    checked: str = ''
+
+
+class Column(NamedTuple):
+    """A pair's files by method (``kd``, ``reviewkd_luminet``) and its figures."""
+
+    heading: str
+    cells: Dict[str, Path]
+    published: Dict[str, float]
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--configs', type=Path, default=CONFIGS, help='their folder')
+    parser.add_argument('--check', action='store_true', help='fail if out of date')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    path, text = args.configs / 'README.md', write_index(args.configs)
+    if not args.check:
+        path.write_text(text, encoding='utf-8')
+    elif not path.exists() or path.read_text(encoding='utf-8') != text:
+        raise ConfigError(f'{path} is out of date; run tools/config_index.py.')
+
+
+def write_index(configs: Path) -> str:
+    """Return the text of the index of a folder of configs.
+
+    Raises:
+        ConfigError: There are no methods' files, or a name is not of their names.
+    """
+    files = sorted((configs / 'cifar100/_base_').glob('*.py'))
+    methods = {path.stem: read_method(path) for path in files if '_' not in path.stem}
+    if not methods:
+        raise ConfigError(
+            f'{configs} has no cifar100/_base_/METHOD.py; give the folder of the '
+            'shipped configs.'
+        )
+    methods.update({name: Method(name) for name in ('teacher', 'none')})
+    text = INTRODUCTION
+    for name, (title, unit) in SECTIONS.items():
+        columns = read_columns(configs / name, methods)
+        text += f'\n## {title}\n\n{unit}; [recipe and sources]({name}/README.md).\n\n'
+        text += ''.join(f'{row}\n' for row in write_rows(columns, methods, configs))
+    return text
+
+
+def read_method(path: Path) -> Method:
+    cfg = load_config(str(path))
+    on_logits = any(loss.get('on') == 'logits' for loss in cfg.model.losses.values())
+    name = f'[{cfg.method.name}]({cfg.method.paper})'
+    return Method(name, 'logits' if on_logits else 'features', cfg.method.checked)
+
+
+def read_columns(folder: Path, methods: Dict[str, Method]) -> List[Column]:
+    """Return a folder's pairs, the fullest first, then those of one family."""
+    pairs = {}
+    for path in sorted(folder.glob('*.py')):
+        parts = path.stem.split('_')
+        if parts[0] not in ('teacher', 'none'):
+            known = list(takewhile(methods.__contains__, parts)) or parts[:1]
+            pair = '_'.join(parts[len(known) :])
+            pairs.setdefault(pair, {})['_'.join(known)] = path
+
+    def order(pair):
+        families = set(re.findall('(?:^|_)([a-z]+)', pair))
+        numbered = re.sub(r'\d+', lambda number: number[0].zfill(4), pair)
+        return -len(pairs[pair]), len(families), numbered
+
+    return [read_column(folder, pair, pairs[pair]) for pair in sorted(pairs, key=order)]
+
+
+def read_column(folder: Path, pair: str, cells: Dict[str, Path]) -> Column:
+    text = ''.join(path.read_text(encoding='utf-8') for path in cells.values())
+    # A student that pairs may share is not named after the pair, but is their base.
+    base = re.search(r"'\./(none_.+\.py)'", text)
+    cells['none'] = folder / (base[1] if base else f'none_{pair}.py')
+    teacher = folder / f'teacher_{pair.split("_")[0]}.py'
+    if teacher.exists():
+        cells['teacher'] = teacher
+    names = re.findall('([a-z]+)([^_]*)', pair)
+    heading = '→'.join(FAMILIES.get(name, name.upper()) + rest for name, rest in names)
+    published = load_config(str(cells['none'])).get('published', {})
+    return Column(DETECTORS.get(pair, heading), cells, published)
+
+
+def write_rows(
+    columns: List[Column], methods: Dict[str, Method], configs: Path
+) -> Iterator[str]:
+    """Yield the lines of a table: teacher, none, KD, DKD, other logits, features."""
+    names = {name for column in columns for name in (*column.cells, *column.published)}
+    rows = {name: describe(name, methods) for name in names}
+
+    def order(name):
+        first = [name != other for other in ('teacher', 'none', 'kd', 'dkd')]
+        return *first, rows[name].compares != 'logits', rows[name].name.lower()
+
+    heads = ['method', 'compares', 'checked against', *(c.heading for c in columns)]
+    yield f'| {" | ".join(heads)} |'
+    yield f'|{"---|" * len(heads)}'
+    for name in sorted(rows, key=order):
+        cells = (write_cell(column, name, configs) for column in columns)
+        yield f'| {" | ".join([*rows[name], *cells])} |'
+
+
+def describe(name: str, methods: Dict[str, Method]) -> Method:
+    """Return what a row says of a method, or of two as in ``reviewkd_luminet``."""
+    parts = name.split('_')
+    if not methods.keys() >= set(parts):
+        raise ConfigError(
+            f'{name!r} is no method: cifar100/_base_ has no {name}.py; correct the '
+            'name of the config, or the key of published.'
+        )
+    facts = zip(*(methods[part] for part in parts))
+    return Method(*(' + '.join(dict.fromkeys(fact)) for fact in facts))
+
+
+def write_cell(column: Column, name: str, configs: Path) -> str:
+    """Return the figure, linked to the config and marked where there is one."""
+    path, figure = column.cells.get(name), column.published.get(name)
+    shown = f'{figure:.2f}' if figure else '–'
+    if path is None:
+        return shown if figure else ''
+    files = path, path.parent / f'_base_/{name}.py'
+    ours = any(OURS.search(f.read_text(encoding='utf-8')) for f in files if f.exists())
+    return f'[{shown}]({path.relative_to(configs).as_posix()})' + '†' * ours
+
+
+if __name__ == '__main__':
+    run(main)
