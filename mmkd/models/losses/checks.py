@@ -1,9 +1,5 @@
 """Checks of what losses are given."""
 
-from typing import Optional
-
-from torch import Tensor
-
 from mmkd.errors import ConfigError
 
 from .base import LossInputs
@@ -55,31 +51,6 @@ def one_of(owner: str, name: str, value, allowed) -> str:
     if value not in allowed:
         raise ConfigError(f'{owner}: {name} must be one of {allowed}, got {value!r}.')
     return value
-
-
-def hard_labels(owner: str, target: Optional[Tensor], take_soft: bool) -> Tensor:
-    """Return one label a sample.
-
-    Args:
-        owner (str): The loss, named in the error message.
-        target (Tensor | None): Labels ``(N,)`` or soft labels ``(N, K)``.
-        take_soft (bool): Whether the dominant class of a soft label is meant.
-
-    Returns:
-        Tensor: Labels ``(N,)``.
-
-    Raises:
-        ConfigError: There are no labels, or soft ones that are not allowed.
-    """
-    if target is not None and target.dim() == 2 and take_soft:
-        target = target.argmax(dim=1)
-    if target is None or target.dim() != 1:
-        got = 'none' if target is None else f'shape {tuple(target.shape)}'
-        raise ConfigError(
-            f'{owner} needs one label a sample, shape (N,), got {got}; for mixed '
-            "labels set soft_targets='argmax', or use KDLoss or LumiNetLoss."
-        )
-    return target
 
 
 def same_channels(inputs: LossInputs, adapter: str) -> None:

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss
-from .checks import hard_labels, one_of, positive
+from .checks import positive
+from .labelled_loss import LabelledLoss
 
 
 def dkd_loss(
@@ -67,7 +67,7 @@ def _kl(log_student, log_teacher):
 
 
 @MODELS.register_module()
-class DKDLoss(DistillLoss):
+class DKDLoss(LabelledLoss):
     """`Decoupled Knowledge Distillation <https://arxiv.org/abs/2203.08679>`_, see
     :func:`dkd_loss`.
 
@@ -81,9 +81,6 @@ class DKDLoss(DistillLoss):
         soft_targets (str): ``'error'`` or ``'argmax'``. Defaults to ``'error'``.
     """
 
-    needs_target = True
-    ranks = (2,)
-
     def __init__(
         self,
         alpha: float = 1.0,
@@ -91,20 +88,12 @@ class DKDLoss(DistillLoss):
         tau: float = 4.0,
         soft_targets: str = 'error',
     ) -> None:
-        super().__init__()
+        super().__init__(soft_targets)
         self.alpha = alpha
         self.beta = beta
         self.tau = positive('DKDLoss', 'tau', tau)
-        self.soft_targets = one_of(
-            'DKDLoss', 'soft_targets', soft_targets, ('error', 'argmax')
-        )
-
-    @property
-    def takes_soft_targets(self) -> bool:
-        """Whether ``(N, K)`` targets are accepted; asked before training."""
-        return self.soft_targets == 'argmax'
 
     def compare(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """See :func:`dkd_loss`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
-        target = hard_labels('DKDLoss', target, self.takes_soft_targets)
+        target = self.classes(target)
         return dkd_loss(student, teacher, target, self.alpha, self.beta, self.tau)

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss
-from .checks import hard_labels, not_negative, one_of, positive
+from .checks import not_negative, positive
+from .labelled_loss import LabelledLoss
 
 
 def nkd_loss(
@@ -47,7 +47,7 @@ def nkd_loss(
 
 
 @MODELS.register_module()
-class NKDLoss(DistillLoss):
+class NKDLoss(LabelledLoss):
     """`From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach
     with Normalized Loss and Customized Soft Labels
     <https://arxiv.org/abs/2303.13005>`_, see :func:`nkd_loss`.
@@ -65,25 +65,14 @@ class NKDLoss(DistillLoss):
         soft_targets (str): ``'error'`` or ``'argmax'``. Defaults to ``'error'``.
     """
 
-    needs_target = True
-    ranks = (2,)
-
     def __init__(
         self, gamma: float = 1.5, tau: float = 1.0, soft_targets: str = 'error'
     ) -> None:
-        super().__init__()
+        super().__init__(soft_targets)
         self.gamma = not_negative('NKDLoss', 'gamma', gamma)
         self.tau = positive('NKDLoss', 'tau', tau)
-        self.soft_targets = one_of(
-            'NKDLoss', 'soft_targets', soft_targets, ('error', 'argmax')
-        )
-
-    @property
-    def takes_soft_targets(self) -> bool:
-        """Whether ``(N, K)`` targets are accepted; asked before training."""
-        return self.soft_targets == 'argmax'
 
     def compare(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """See :func:`nkd_loss`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
-        target = hard_labels('NKDLoss', target, self.takes_soft_targets)
+        target = self.classes(target)
         return nkd_loss(student, teacher, target, self.gamma, self.tau)

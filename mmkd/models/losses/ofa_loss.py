@@ -5,8 +5,8 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss
-from .checks import hard_labels, one_of, positive
+from .checks import positive
+from .labelled_loss import LabelledLoss
 
 
 def ofa_loss(
@@ -38,7 +38,7 @@ def ofa_loss(
 
 
 @MODELS.register_module()
-class OFALoss(DistillLoss):
+class OFALoss(LabelledLoss):
     """`One-for-All: Bridge the Gap Between Heterogeneous Architectures in Knowledge
     Distillation <https://arxiv.org/abs/2310.19444>`_, see :func:`ofa_loss`.
 
@@ -54,26 +54,16 @@ class OFALoss(DistillLoss):
         soft_targets (str): ``'error'`` or ``'argmax'``. Defaults to ``'error'``.
     """
 
-    needs_target = True
     sum_levels = True
-    ranks = (2,)
 
     def __init__(
         self, eps: float = 1.0, tau: float = 1.0, soft_targets: str = 'error'
     ) -> None:
-        super().__init__()
+        super().__init__(soft_targets)
         self.eps = positive('OFALoss', 'eps', eps)
         self.tau = positive('OFALoss', 'tau', tau)
-        self.soft_targets = one_of(
-            'OFALoss', 'soft_targets', soft_targets, ('error', 'argmax')
-        )
-
-    @property
-    def takes_soft_targets(self) -> bool:
-        """Whether ``(N, K)`` targets are accepted; asked before training."""
-        return self.soft_targets == 'argmax'
 
     def compare(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """See :func:`ofa_loss`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
-        target = hard_labels('OFALoss', target, self.takes_soft_targets)
+        target = self.classes(target)
         return ofa_loss(student, teacher, target, self.eps, self.tau)

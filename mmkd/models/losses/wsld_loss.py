@@ -6,8 +6,8 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss
-from .checks import hard_labels, one_of, positive
+from .checks import positive
+from .labelled_loss import LabelledLoss
 
 
 def wsld_loss(student: Tensor, teacher: Tensor, target: Tensor, tau: float) -> Tensor:
@@ -46,7 +46,7 @@ def wsld_loss(student: Tensor, teacher: Tensor, target: Tensor, tau: float) -> T
 
 
 @MODELS.register_module()
-class WSLDLoss(DistillLoss):
+class WSLDLoss(LabelledLoss):
     """`Rethinking Soft Labels for Knowledge Distillation: A Bias-Variance Tradeoff
     Perspective <https://arxiv.org/abs/2102.00650>`_, see :func:`wsld_loss`.
 
@@ -59,22 +59,11 @@ class WSLDLoss(DistillLoss):
         soft_targets (str): ``'error'`` or ``'argmax'``. Defaults to ``'error'``.
     """
 
-    needs_target = True
-    ranks = (2,)
-
     def __init__(self, tau: float = 2.0, soft_targets: str = 'error') -> None:
-        super().__init__()
+        super().__init__(soft_targets)
         self.tau = positive('WSLDLoss', 'tau', tau)
-        self.soft_targets = one_of(
-            'WSLDLoss', 'soft_targets', soft_targets, ('error', 'argmax')
-        )
-
-    @property
-    def takes_soft_targets(self) -> bool:
-        """Whether ``(N, K)`` targets are accepted; asked before training."""
-        return self.soft_targets == 'argmax'
 
     def compare(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
         """See :func:`wsld_loss`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
-        target = hard_labels('WSLDLoss', target, self.takes_soft_targets)
+        target = self.classes(target)
         return wsld_loss(student, teacher, target, self.tau)

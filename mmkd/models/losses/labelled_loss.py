@@ -1,0 +1,50 @@
+"""What logit losses share that read the true class of each sample."""
+
+from typing import Optional
+
+from torch import Tensor
+
+from mmkd.errors import ConfigError
+
+from .base import DistillLoss
+from .checks import one_of
+
+
+class LabelledLoss(DistillLoss):
+    """A logit loss that needs one true class a sample.
+
+    With the soft labels of Mixup or CutMix it is an error unless
+    ``soft_targets='argmax'`` says that the dominant class is meant.
+
+    Args:
+        soft_targets (str): ``'error'`` or ``'argmax'``. Defaults to ``'error'``.
+    """
+
+    needs_target = True
+    ranks = (2,)
+
+    def __init__(self, soft_targets: str = 'error') -> None:
+        super().__init__()
+        owner = type(self).__name__
+        one_of(owner, 'soft_targets', soft_targets, ('error', 'argmax'))
+        self.takes_soft_targets = soft_targets == 'argmax'
+
+    def classes(self, target: Optional[Tensor]) -> Tensor:
+        """Return the class ``(N,)`` of each sample.
+
+        Args:
+            target (Tensor | None): Labels ``(N,)`` or soft labels ``(N, K)``.
+
+        Raises:
+            ConfigError: There are none, or soft ones that are not allowed.
+        """
+        if target is not None and target.dim() == 2 and self.takes_soft_targets:
+            target = target.argmax(dim=1)
+        if target is None or target.dim() != 1:
+            got = 'none' if target is None else f'shape {tuple(target.shape)}'
+            raise ConfigError(
+                f'{type(self).__name__} needs one label a sample, shape (N,), got '
+                f"{got}; for mixed labels set soft_targets='argmax', or use KDLoss or "
+                'LumiNetLoss.'
+            )
+        return target
