@@ -37,6 +37,16 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
             f'config {path}: {error}; a base of another package (package::path) needs '
             'that package: pip install it.'
         ) from error
+    except ImportError as error:
+        # MMEngine's own message is a page long, and its causes end in this one.
+        cause = error
+        while cause.__context__ is not None:
+            cause = cause.__context__
+        raise ConfigError(
+            f'config {path}: custom_imports cannot be imported: {cause}; check the '
+            "module's name, and that the folder it is named from is on PYTHONPATH "
+            '(PYTHONPATH=. for this one).'
+        ) from error
     except FileNotFoundError as error:
         raise ConfigError(
             f'config {path} cannot be read: {error}; give a path from here or '
@@ -44,7 +54,8 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         ) from error
     except (SyntaxError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(
-            f'config {path} is not valid: {type(error).__name__}: {error}.'
+            f'config {path} is not valid: {type(error).__name__}: '
+            f'{str(error).rstrip(".")}.'
         ) from error
     return cfg
 

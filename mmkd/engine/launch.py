@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Callable
 
@@ -85,6 +86,8 @@ def use_amp(cfg: Config) -> None:
 
 def run(main: Callable[[], None]) -> None:
     """Call a tool's main; a user's error is one line, not a traceback."""
+    # MMEngine 0.10 needs it, and it says so at every package:: base.
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     try:
         main()
     except MMKDError as error:

@@ -2,6 +2,7 @@
 
 from typing import List, Optional, Sequence, Union
 
+import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
@@ -100,6 +101,7 @@ class Term(nn.Module):
                 source,
             )
         )
+        self._try(ours, theirs, where)
 
     def forward(
         self, aligned: Aligned, data_samples: Optional[Sequence] = None
@@ -111,6 +113,21 @@ class Term(nn.Module):
             device = student[0].device
             extras['index'] = sample_indices(data_samples, self.name, device)
         return self.loss(student, aligned.teacher, aligned.targets, **extras)
+
+    def _try(self, ours, theirs, where):
+        """Compare once, so that a loss that cannot is known before training."""
+        if self.loss.needs_index:
+            return  # made-up images have no place in a training set
+        self.eval()  # batch statistics of made-up images must not stay
+        classes = [our.new_zeros(len(our), dtype=torch.long) for our in ours]
+        value = self(Aligned(ours, theirs, classes))
+        self.train()
+        if not isinstance(value, Tensor) or value.dim():
+            got = f'shape {tuple(value.shape)}' if isinstance(value, Tensor) else value
+            raise ConfigError(
+                f'{where}: the loss must be one number, but compare gave {got}; '
+                'average what it computes, with .mean().'
+            )
 
     def _build_adapter(self, our, their, where):
         if self._adapter == 'auto' and not self.loss.adapts:

@@ -38,6 +38,7 @@ def record(student, on, batch, teacher=None, **arguments):
     losses = dict(loss_it=dict(type='RecordingLoss', on=on, **arguments))
     source = dict(config=teacher or student, allow_untrained=True)
     model = Distiller(student, losses, teacher=source).train()
+    model.distill['loss_it'].loss.seen.clear()  # of the dry run
     data = model.data_preprocessor(copy.deepcopy(batch), True)
     loss = model(**data, mode='loss')['loss_it']
     loss.backward()

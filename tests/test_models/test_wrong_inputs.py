@@ -17,7 +17,8 @@ from mmkd.engine.batch_check import check_batch_size
 from mmkd.engine.config import load_config
 from mmkd.engine.data_check import check_data
 from mmkd.errors import MMKDError
-from mmkd.models import Distiller
+from mmkd.models import Distiller, DistillLoss
+from mmkd.registry import MODELS as MMKD_MODELS
 from mmkd.testing import (
     classification_batch,
     toy_classifier,
@@ -47,6 +48,14 @@ def save(path, model=None, **meta):
     weights = MODELS.build(model or toy_classifier()).state_dict()
     torch.save(dict(state_dict=weights, meta=meta), path)
     return str(path)
+
+
+@MMKD_MODELS.register_module()
+class RowsLoss(DistillLoss):
+    """Forgets to average."""
+
+    def compare(self, student, teacher, target=None):
+        return (student - teacher).square().sum(dim=1)
 
 
 CASES = {}
@@ -216,6 +225,18 @@ def _(tmp_path):
 @case('labels for a feature loss', 'DKDLoss needs labels, which come with logits')
 def _(tmp_path):
     classifier(dict(type='DKDLoss', on='neck'))
+
+
+@case('a loss that is no number', r'must be one number, but compare gave shape \(2,\)')
+def _(tmp_path):
+    classifier(dict(type='RowsLoss', on='logits'))
+
+
+@case('custom_imports of no module', "imported: No module named 'my_los'; check the")
+def _(tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text("custom_imports = dict(imports=['my_los'])")
+    load_config(str(config))
 
 
 @case('a logit loss on maps', r'loss_kd \(KDLoss on backbone\.layer4\).*rows \(N, C\)')

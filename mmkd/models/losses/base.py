@@ -117,7 +117,19 @@ class DistillLoss(nn.Module):
             return self.compare(promoted(student), promoted(teacher), target)
 
     def compare(self, student: Tensor, teacher: Tensor, target) -> Tensor:
-        """Return the scalar loss of two tensors of at least float32."""
+        """Return the loss of one level, a scalar.
+
+        Args:
+            student (Tensor): At least float32, after its adapter: logits ``(N, K)`` of
+                images, or ``(R, K + 1)`` of RoIs with the background last; maps ``(N,
+                C, H, W)``; or what else the modules in ``on=`` put out.
+            teacher (Tensor): Of the same shape, if :attr:`adapts`; no gradient.
+            target (Tensor | None): With logits, the true class ``(N,)`` of each row,
+                or soft labels ``(N, K)`` under Mixup and CutMix. None with modules.
+
+        Returns:
+            Tensor: A scalar; what is averaged or summed is the loss's own matter.
+        """
         raise NotImplementedError
 
 

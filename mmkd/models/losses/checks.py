@@ -1,28 +1,30 @@
 """Checks of what losses are given."""
 
+import math
+
 from mmkd.errors import ConfigError
 
 from .base import LossInputs
 
 
 def positive(owner: str, name: str, value: float) -> float:
-    """Return ``value`` if it is a number above zero.
+    """Return ``value`` if it is a finite number above zero.
 
     Raises:
         ConfigError: It is not.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+    if not _is_finite(value) or value <= 0:
         raise ConfigError(f'{owner}: {name} must be a number above 0, got {value!r}.')
     return value
 
 
 def not_negative(owner: str, name: str, value: float) -> float:
-    """Return ``value`` if it is a number of at least zero.
+    """Return ``value`` if it is a finite number of at least zero.
 
     Raises:
         ConfigError: It is not.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+    if not _is_finite(value) or value < 0:
         raise ConfigError(
             f'{owner}: {name} must be a number of at least 0, got {value!r}.'
         )
@@ -40,6 +42,11 @@ def whole(owner: str, name: str, value: int) -> int:
             f'{owner}: {name} must be a whole number of at least 1, got {value!r}.'
         )
     return value
+
+
+def _is_finite(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
 
 
 def one_of(owner: str, name: str, value, allowed) -> str:
