@@ -1,13 +1,12 @@
 """Decoupled knowledge distillation."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmkd.registry import MODELS
 
 from .checks import positive
-from .labelled_loss import LabelledLoss
+from .labelled_loss import LabelledLoss, target_mask
 
 
 def dkd_loss(
@@ -38,7 +37,7 @@ def dkd_loss(
     Returns:
         Tensor: A scalar: summed over classes, averaged over samples.
     """
-    is_target = F.one_hot(target, student.size(1)).bool()
+    is_target = target_mask(target, student.size(1))
     binary_student, rest_student = _decouple(student / tau, is_target)
     binary_teacher, rest_teacher = _decouple(teacher / tau, is_target)
     target_part = _kl(binary_student, binary_teacher)

@@ -2,12 +2,21 @@
 
 from typing import Optional
 
+import torch
 from torch import Tensor
 
 from mmkd.errors import ConfigError
 
 from .base import DistillLoss
 from .checks import one_of
+
+
+def target_mask(target: Tensor, num_classes: int) -> Tensor:
+    """Return ``(N, K)`` booleans, true at the class ``(N,)`` of each sample.
+
+    Unlike ``F.one_hot`` it reads no value on any device.
+    """
+    return target[:, None] == torch.arange(num_classes, device=target.device)
 
 
 class LabelledLoss(DistillLoss):

@@ -6,7 +6,7 @@ from torch import Tensor
 from mmkd.registry import MODELS
 
 from .checks import not_negative, positive
-from .labelled_loss import LabelledLoss
+from .labelled_loss import LabelledLoss, target_mask
 
 
 def nkd_loss(
@@ -37,7 +37,7 @@ def nkd_loss(
     confidence = teacher.softmax(dim=1).gather(1, label)
     target_part = -(confidence * F.log_softmax(student, dim=1).gather(1, label)).mean()
 
-    is_target = F.one_hot(target, student.size(1)).bool()
+    is_target = target_mask(target, student.size(1))
     soft_teacher = (teacher / tau).masked_fill(is_target, float('-inf')).softmax(dim=1)
     rest = (student / tau).masked_fill(is_target, float('-inf'))
     # The target's log-probability is -inf here, and the teacher's probability 0.

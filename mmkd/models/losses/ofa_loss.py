@@ -6,7 +6,7 @@ from torch import Tensor
 from mmkd.registry import MODELS
 
 from .checks import positive
-from .labelled_loss import LabelledLoss
+from .labelled_loss import LabelledLoss, target_mask
 
 
 def ofa_loss(
@@ -31,7 +31,7 @@ def ofa_loss(
         Tensor: A scalar: summed over classes, averaged over samples. It is not zero
         where both sides are equal.
     """
-    is_target = F.one_hot(target, student.size(1))
+    is_target = target_mask(target, student.size(1)).to(student.dtype)
     enhanced = ((teacher / tau).softmax(dim=1) + is_target) ** eps - is_target
     log_student = F.log_softmax(student / tau, dim=1)
     return -(enhanced * log_student).sum(dim=1).mean()

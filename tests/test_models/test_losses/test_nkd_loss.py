@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmkd.errors import ConfigError
 from mmkd.models.losses.dkd_loss import dkd_loss
@@ -77,14 +76,6 @@ def test_finite_for_huge_logits(dtype, sign):
     value.backward()
     assert value.dtype == torch.float32
     assert value.isfinite() and student.grad.isfinite().all()
-
-
-def test_runs_without_reading_a_value_back():
-    with FakeTensorMode():
-        student = torch.randn(8, 5, requires_grad=True)
-        labels = torch.zeros(8, dtype=torch.long)
-        call(student, torch.randn(8, 5), labels).backward()
-    assert student.grad.shape == (8, 5)
 
 
 def test_mixed_labels_are_refused_or_taken_by_their_largest():

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller
@@ -202,13 +201,6 @@ class TestLoss:
         value = call(loss, student, draw(THEIRS))
         value.backward()
         assert value.isfinite() and student[0].grad.isfinite().all()
-
-    def test_runs_without_reading_a_value_back(self):
-        with FakeTensorMode():
-            loss = build()
-            student = [torch.randn(shape, requires_grad=True) for shape in OURS]
-            call(loss, student, [torch.randn(shape) for shape in THEIRS]).backward()
-        assert [maps.grad.shape for maps in student] == OURS
 
     def test_tokens_are_refused(self):
         with pytest.raises(ConfigError, match=r'loss_x: .* got shape \(2, 9, 4\)'):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmkd.errors import ConfigError
 from mmkd.models.losses.kd_loss import kd_loss
@@ -74,13 +73,6 @@ def test_finite_for_huge_logits(dtype, gamma):
     value.backward()
     assert value.dtype == torch.float32
     assert value.isfinite() and student.grad.isfinite().all()
-
-
-def test_runs_without_reading_a_value_back():
-    with FakeTensorMode():
-        student = torch.randn(8, 5, requires_grad=True)
-        call(student, torch.randn(8, 5)).backward()
-    assert student.grad.shape == (8, 5)
 
 
 @pytest.mark.parametrize('gamma', [0, -0.1, '0.1'])
