@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 Curve = tuple[list[int], list[float]]
 ACROSS = 4  # panels, at most
 TITLE_WIDTH = 72  # letters above a panel
+COLOURS = 10  # of matplotlib's cycle; then the next kind of line
+LINES = ('-', '--', ':', '-.')
 
 
 def read_scalars(work_dir: Union[str, Path], key: str, less: str = '') -> Curve:
@@ -56,7 +58,9 @@ def draw_curves(
     """
     columns = min(len(panels), ACROSS)
     rows = -(-len(panels) // columns)
-    size = (5.2 * columns, 3.9 * rows)
+    # Many names need room of their own, beside the curves.
+    many = max(map(len, panels.values())) > COLOURS
+    size = (7.2 * columns, 5.2 * rows) if many else (5.2 * columns, 3.9 * rows)
     figure = Figure(figsize=size, dpi=120, constrained_layout=True)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
@@ -65,11 +69,19 @@ def draw_curves(
     for axis, (label, curves) in zip(axes, panels.items()):
         for index, (name, runs) in enumerate(curves.items()):
             for run in runs if isinstance(runs, list) else [runs]:
-                axis.plot(*run, marker='.', color=f'C{index}', label=name)
+                kind = LINES[index // COLOURS % len(LINES)]
+                axis.plot(
+                    *run,
+                    marker='.',
+                    color=f'C{index % COLOURS}',
+                    linestyle=kind,
+                    label=name,
+                )
                 name = None  # once in the legend
         axis.set_xlabel(xlabel)
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
-        axis.legend()
+        beside = dict(loc='center left', bbox_to_anchor=(1, 0.5), fontsize=8)
+        axis.legend(**(beside if many else {}))
     figure.suptitle(textwrap.fill(title, TITLE_WIDTH * columns), fontsize=10)
     figure.savefig(path)

@@ -48,6 +48,17 @@ def test_curves_are_drawn(tmp_path):
     assert cv2.imread(str(tmp_path / 'c.png')).std() > 0
 
 
+def test_many_curves_leave_room_for_themselves(tmp_path):
+    """Two horizontal lines, low and high, in the place where the plot must be."""
+    curves = {f'method {n}': ([1, 2], [n % 2, n % 2]) for n in range(22)}
+    draw_curves(tmp_path / 'c.png', {'top-1 (%)': curves}, 't', xlabel='epoch')
+    picture = cv2.imread(str(tmp_path / 'c.png')).min(axis=2)
+    coloured = (picture < 200).sum(axis=1)
+    # Lines across at least half of the picture, far from each other.
+    across = (coloured > picture.shape[1] / 2).nonzero()[0]
+    assert across.max() - across.min() > picture.shape[0] / 2
+
+
 @pytest.mark.parametrize('score, drawn', [(0.9, True), (0.1, False)])
 def test_only_sure_detections_are_drawn(tmp_path, score, drawn):
     cv2.imwrite(str(tmp_path / 'image.png'), np.full((64, 64, 3), 255, np.uint8))
