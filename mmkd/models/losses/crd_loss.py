@@ -67,7 +67,8 @@ class CRDLoss(DistillLoss):
     1.3 GB at 256 of ImageNet.
 
     Ours: negatives are drawn with replacement, the authors' without where that is
-    possible; of a sample that comes twice in a batch the first embedding counts.
+    possible; of a sample that comes twice in a batch the first embedding counts; ``Z``
+    is of the first batches of all processes.
 
     Args:
         num_samples (int): Size of the training set.
