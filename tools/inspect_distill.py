@@ -66,7 +66,7 @@ def show(distiller: Distiller) -> None:
                 f'{term.pairing.describe()} ({term.teacher})' if first else '',
                 'x'.join(map(str, ours)),
                 'x'.join(map(str, theirs)),
-                _adapter(term.adapters[level]),
+                _adapter(term.adapters[level]) if ours else '',
                 str(term.schedule) if first else '',
             )
     console.print(losses)

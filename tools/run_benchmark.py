@@ -39,6 +39,13 @@ def parse_args() -> argparse.Namespace:
     add('--epochs', type=int, help='shorten: every time in epochs in proportion')
     add('--classes', type=int, help='shrink the data: keep the first classes')
     add('--fraction', type=float, default=1.0, help="part of each class's train images")
+    add(
+        '--hold-out',
+        type=float,
+        default=0.0,
+        metavar='FRACTION',
+        help='validate on the last part of the train images, to choose settings by',
+    )
     add('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
     add(
         '--report-only',
@@ -60,9 +67,10 @@ def main() -> None:
             args.seeds,
             args.out,
             args.cfg_options,
-            args.epochs,
-            args.classes,
-            args.fraction,
+            epochs=args.epochs,
+            classes=args.classes,
+            fraction=args.fraction,
+            hold_out=args.hold_out,
         )
         say = partial(print, flush=True)
         pool = Pool(TRAIN, lock, args.jobs, args.gpus, say)

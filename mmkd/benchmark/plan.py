@@ -21,6 +21,8 @@ from .shrink_epochs import check_loop
 from .slicing import digest, slice_teachers
 
 USED = ('train_dataloader', 'val_dataloader')
+#: What :func:`mmkd.benchmark.shrink.shrink` takes, and what shrinks nothing.
+LIMITS = dict(epochs=None, classes=None, fraction=1.0, hold_out=0.0)
 #: Keys of a config that do not change what is trained.
 NEUTRAL = ('work_dir', 'launcher', 'resume', 'published', 'randomness.seed')
 
@@ -30,9 +32,7 @@ def plan(
     seeds: Sequence[int],
     out: Path,
     options: Optional[dict] = None,
-    epochs: Optional[int] = None,
-    classes: Optional[int] = None,
-    fraction: float = 1.0,
+    **limits,
 ) -> List[Cell]:
     """Read, shrink and check every config.
 
@@ -41,9 +41,7 @@ def plan(
         seeds (Sequence[int]): One training of each config for each.
         out (Path): Folder of the benchmark. Sliced teachers are written there.
         options (dict, optional): Values to overwrite in every config.
-        epochs (int, optional): See :func:`mmkd.benchmark.shrink.shrink`.
-        classes (int, optional): As well.
-        fraction (float): As well.
+        **limits: Of :func:`mmkd.benchmark.shrink.shrink`.
 
     Returns:
         list[Cell]: Config by config, seed by seed.
@@ -61,7 +59,7 @@ def plan(
         twice = [one for one in given if given.count(one) > 1]
         if twice:
             raise ConfigError(f'{what}: {twice[0]} is given twice; once is enough.')
-    request = dict(epochs=epochs, classes=classes, fraction=fraction, options=options)
+    request = dict(dict(LIMITS, **limits), options=options)
     request = json.loads(json.dumps(request))  # as it is read again
     cells = []
     for path in configs:
@@ -116,7 +114,7 @@ def _prepare(path, out, request):
             raise ConfigError(f'a benchmark needs {key} in the config.')
     check_loop(cfg)
     _check_logs(cfg)
-    limits = {key: request[key] for key in ('epochs', 'classes', 'fraction')}
+    limits = {key: request[key] for key in LIMITS}
     cfg, reduced = shrink(cfg, **limits)
     check_data(cfg, USED)
     _fetch(cfg)
@@ -181,8 +179,8 @@ def _check_folder(out, cells, request):
                 )
             continue
         if found['request'] != request:
-            was = {k: v for k, v in found['request'].items() if v != request[k]}
-            now = {k: request[k] for k in was}
+            was = {k: v for k, v in found['request'].items() if v != request.get(k)}
+            now = {k: request.get(k) for k in was}
             raise ConfigError(
                 f'{path} was made with {was}, wanted is {now}: one table has one '
                 'protocol; give another --out or delete that folder.'
@@ -199,4 +197,5 @@ def _check_folder(out, cells, request):
 def _dataset(cfg):
     dataset = leaf_of(cfg, 'val_dataloader')
     split = f', split {dataset.split}' if dataset.get('split') else ''
+    split += ', part last' if dataset.get('part') == 'last' else ''
     return f'{dataset.get("type")}{split}'

@@ -21,6 +21,7 @@ def shrink(
     epochs: Optional[int] = None,
     classes: Optional[int] = None,
     fraction: float = 1.0,
+    hold_out: float = 0.0,
 ) -> Tuple[Config, List[str]]:
     """Return a config of less training, with every time in proportion.
 
@@ -33,6 +34,9 @@ def shrink(
         classes (int, optional): Keep the first classes only. Defaults to all.
         fraction (float): Keep the first part of each class's training images only.
             Defaults to 1.0.
+        hold_out (float): Validate on the last part of each class's training images,
+            which are not trained on, in place of the test images: to choose
+            hyper-parameters by. Defaults to 0.0.
 
     Returns:
         tuple[Config, list[str]]: The config, and what was done: such as ``'20 of 100
@@ -57,7 +61,28 @@ def shrink(
             )
         leaf.fraction = fraction
         done.append(f'{fraction * 100:g} % of the training images')
-    return cfg, done
+    return cfg, done + _hold_out(cfg, hold_out, fraction)
+
+
+def _hold_out(cfg, hold_out, fraction):
+    if not hold_out:
+        return []
+    if not 0 < hold_out < 1:
+        raise ConfigError(f'--hold-out {hold_out} is not between 0 and 1.')
+    train = _leaf(cfg, 'train_dataloader')
+    if fraction == 1:
+        train.fraction = 1 - hold_out
+    elif fraction + hold_out > 1:
+        raise ConfigError(
+            f'--fraction {fraction} and --hold-out {hold_out} overlap; their sum must '
+            'be at most 1.'
+        )
+    for loader in LOADERS[1:]:
+        if cfg.get(loader):
+            _leaf(cfg, loader).update(
+                split=train.get('split', 'train'), fraction=hold_out, part='last'
+            )
+    return [f'validated on the last {hold_out * 100:g} % of the training images']
 
 
 def teachers_of(cfg: Config) -> List[dict]:

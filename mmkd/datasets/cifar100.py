@@ -39,12 +39,13 @@ class CIFAR100(StockCIFAR100):
         check_md5 (bool): Take the official files only. With False, files that differ
             are taken and named in a warning. Defaults to True.
         num_classes (int, optional): Keep the first classes only. Defaults to all.
-        fraction (float): Keep the first part of each class's images only. Defaults
-            to 1.0.
+        fraction (float): Keep this part of each class's images only. Defaults to 1.0.
+        part (str): Which part: the ``'first'`` images of each class, or the ``'last'``,
+            which can be held out of training. Defaults to ``'first'``.
         **kwargs: Those of mmpretrain's ``CIFAR100``.
 
     Raises:
-        ConfigError: ``num_classes`` or ``fraction`` is out of its range.
+        ConfigError: ``num_classes``, ``fraction`` or ``part`` is out of its range.
         DataError: The files are not there and cannot be fetched, or differ from the
             official ones.
     """
@@ -56,6 +57,7 @@ class CIFAR100(StockCIFAR100):
         check_md5: bool = True,
         num_classes: Optional[int] = None,
         fraction: float = 1.0,
+        part: str = 'first',
         **kwargs,
     ) -> None:
         classes = self.METAINFO['classes']
@@ -68,7 +70,12 @@ class CIFAR100(StockCIFAR100):
             raise ConfigError(
                 f'CIFAR100: fraction={fraction}, but it must be above 0 and at most 1.'
             )
+        if part not in ('first', 'last'):
+            raise ConfigError(
+                f"CIFAR100: part={part!r}, but it must be 'first' or 'last'."
+            )
         self.check_md5 = check_md5
+        self.part = part
         self.fraction = fraction
         kwargs.setdefault('metainfo', dict(classes=classes[:num_classes]))
         super().__init__(data_root=data_root, split=split, **kwargs)
@@ -134,7 +141,8 @@ class CIFAR100(StockCIFAR100):
         kept = []
         for label in range(number):
             of_class = [i for i, s in enumerate(samples) if s['gt_label'] == label]
-            kept += of_class[: max(1, round(len(of_class) * self.fraction))]
+            count = max(1, round(len(of_class) * self.fraction))
+            kept += of_class[:count] if self.part == 'first' else of_class[-count:]
         return [samples[index] for index in sorted(kept)]
 
 

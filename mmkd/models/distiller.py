@@ -12,6 +12,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .checkpoint import keep_student_keys
+from .cuts import Cuts
 from .dry_run import dry_run, isolated_rng, made_up_images
 from .guards import FiniteCheck, check_classes
 from .schedule import Progress
@@ -124,7 +125,9 @@ class Distiller(BaseModel):
             asking = [term for term in live if term.teacher == name]
             passes[name] = TeacherPass(self.teachers[name], asking)
             passes[name].begin(inputs, data_samples)
-        with student_taps(self.student, live) as ours:
+        ours = student_taps(self.student, live)
+        cuts = Cuts(self.student, live, ours, passes)
+        with ours, cuts:
             losses = self.student(inputs, data_samples, mode='loss')
         for one in passes.values():
             one.finish(ours)
@@ -143,7 +146,8 @@ class Distiller(BaseModel):
             if term in live:
                 theirs = passes[term.teacher].taps
                 aligned = term.pairing.align(ours, theirs, data_samples)
-                value = term(aligned, data_samples)
+                value = term(aligned, data_samples, cuts.given[term.name])
+                losses.update(term.parts)
                 self._finite.note(term.name, value, aligned)
             else:
                 # Keeps what the term learned in the graph: DDP's reducer waits for

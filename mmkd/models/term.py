@@ -1,6 +1,7 @@
 """One entry of ``losses=dict(...)``: what is compared, how, and with what weight."""
 
-from typing import List, Optional, Sequence, Union
+from itertools import zip_longest
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,7 @@ class Term(nn.Module):
         self.pairing, self._adapter = build_pairing(on, student, source.model)
         self.pairing.check_targets(student, self.loss, name)
         self.adapters = nn.ModuleList()
+        #: Of both sides' tensors in a dry run, a pair a level; () where one has none.
         self.shapes: List[tuple] = []
 
     def fit(self, student: Taps, teacher: Taps, source: Teacher) -> None:
@@ -68,16 +70,18 @@ class Term(nn.Module):
         Raises:
             ConfigError: The two sides cannot be compared.
         """
+        self.pairing.check(student, teacher)
         ours = self.pairing.tensors(student, 'student')
         theirs = self.pairing.tensors(teacher, 'teacher')
         where = f'{self.name} ({type(self.loss).__name__} on {self.pairing.describe()})'
-        if len(ours) != len(theirs):
+        if self.loss.pairs_levels and len(ours) != len(theirs):
             raise ConfigError(
                 f'{where}: the student puts out {len(ours)} tensors and the teacher '
                 f'{len(theirs)}; choose modules with as many levels.'
             )
         adapted = []
-        for level, (our, their) in enumerate(zip(ours, theirs)):
+        matched = theirs if self.loss.pairs_levels else ours
+        for level, (our, their) in enumerate(zip(ours, matched)):
             at = f'{where}, level {level}' if len(ours) > 1 else where
             if self.pairing.has_target and self._adapter is None:
                 _check_columns(our.shape, their.shape, at)
@@ -90,7 +94,8 @@ class Term(nn.Module):
                     f'{adapted[-1]}, but the teacher {tuple(their.shape)}; choose '
                     'one that ends in the shape of the teacher.'
                 )
-            self.shapes.append((tuple(our.shape), tuple(their.shape)))
+        shapes = ([tuple(one.shape) for one in side] for side in (ours, theirs))
+        self.shapes = list(zip_longest(*shapes, fillvalue=()))
         self.loss.fit(
             LossInputs(
                 where,
@@ -103,12 +108,39 @@ class Term(nn.Module):
         )
         self._try(ours, theirs, where)
 
+    @property
+    def parts(self) -> Dict[str, Tensor]:
+        """What the last value was made of, by the name in the log."""
+        return {
+            self.name.replace('loss', part): value
+            for part, value in self.loss.parts.items()
+        }
+
+    @property
+    def cuts(self) -> Sequence[str]:
+        """Student modules behind which the gradient ends, the first levels."""
+        return self.loss.cuts
+
+    def part(self, level: int, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the loss of a level that is cut off, before the others are known."""
+        return self.loss.part(level, self.adapters[level](student), teacher)
+
     def forward(
-        self, aligned: Aligned, data_samples: Optional[Sequence] = None
+        self,
+        aligned: Aligned,
+        data_samples: Optional[Sequence] = None,
+        given: Optional[Dict[int, Tensor]] = None,
     ) -> Tensor:
-        """Return the unweighted loss."""
+        """Return the unweighted loss.
+
+        Args:
+            aligned (Aligned): What to compare.
+            data_samples (Sequence, optional): The batch's.
+            given (dict[int, Tensor], optional): What :meth:`part` said of levels, see
+                :class:`~mmkd.models.cuts.Cuts`.
+        """
         student = list(map(_call, self.adapters, aligned.student))
-        extras = {}
+        extras = dict(given=given) if given else {}
         if self.loss.needs_index:
             device = student[0].device
             extras['index'] = sample_indices(data_samples, self.name, device)

@@ -8,6 +8,7 @@ from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
 from .fitnet_loss import FitNetLoss
 from .kd_loss import KDLoss
+from .lakd_loss import LAKDLoss
 from .lskd_loss import LSKDLoss
 from .luminet_loss import LumiNetLoss
 from .mlkd_loss import MLKDLoss
@@ -18,6 +19,7 @@ from .ofd_loss import OFDLoss
 from .pkt_loss import PKTLoss
 from .review_kd_loss import ReviewKDLoss
 from .rkd_loss import RKDLoss
+from .sdd_loss import SDDLoss
 from .sp_loss import SPLoss
 from .srrl_loss import SRRLLoss
 from .wsld_loss import WSLDLoss
@@ -32,6 +34,7 @@ __all__ = [
     'DistillLoss',
     'FitNetLoss',
     'KDLoss',
+    'LAKDLoss',
     'LSKDLoss',
     'LumiNetLoss',
     'MLKDLoss',
@@ -42,6 +45,7 @@ __all__ = [
     'PKTLoss',
     'RKDLoss',
     'ReviewKDLoss',
+    'SDDLoss',
     'SPLoss',
     'SRRLLoss',
     'WSLDLoss',

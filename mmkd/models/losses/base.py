@@ -1,6 +1,6 @@
 """What every distillation loss shares: numerics, empty batches, levels."""
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +8,15 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 
 #: For messages, by number of dimensions.
-KINDS = {2: 'rows (N, C)', 4: 'maps (N, C, H, W)'}
+KINDS = {
+    2: 'rows (N, C)',
+    3: 'logits of cells (N, K, M)',
+    4: 'maps (N, C, H, W)',
+}
 ADVICE = {
     2: "choose logits ('logits', 'roi.logits'), or pooled features such as 'neck' of a "
     'classifier',
+    3: "choose 'cells.logits' of classifiers or 'roi.cells' of two-stage detectors",
     4: "choose a stage such as 'backbone.layer3', or the neck of a detector",
 }
 
@@ -38,10 +43,11 @@ class LossInputs(NamedTuple):
 class DistillLoss(nn.Module):
     """Compares what the student says with what the teacher says.
 
-    A subclass implements :meth:`compare` on two aligned tensors. This class sees to
-    the rest: autocast is off and half precision is promoted to float32 (float64 is
-    kept); several levels (stages, an FPN's maps) are averaged or summed; an empty
-    selection, say no foreground RoI, gives a zero that is part of the graph.
+    A subclass implements :meth:`compare` on two aligned tensors or, where each sample
+    has a loss of its own, :meth:`rows`. This class sees to the rest: autocast is off
+    and half precision is promoted to float32 (float64 is kept); several levels
+    (stages, an FPN's maps) are averaged or summed; an empty selection, say no
+    foreground RoI, gives a zero that is part of the graph.
     """
 
     #: Whether :meth:`compare` reads the hard labels. The Distiller refuses such a
@@ -54,12 +60,25 @@ class DistillLoss(nn.Module):
     #: Whether it compares samples with each other, so that one alone says nothing.
     over_batch = False
     #: How many dimensions its tensors may have: 2 for logits and pooled features
-    #: ``(N, C)``, 4 for maps ``(N, C, H, W)``. None takes any.
+    #: ``(N, C)``, 3 for logits of cells ``(N, K, M)``, 4 for maps ``(N, C, H, W)``.
+    #: None takes any.
     ranks: Optional[Tuple[int, ...]] = None
     #: Whether both sides need one shape; an adapter maps the student's channels then.
     adapts = True
+    #: Whether each level of the student has one of the teacher's to go with. Where not,
+    #: :meth:`forward` is overridden and :attr:`adapts` is False.
+    pairs_levels = True
+    #: Student modules behind which the gradient ends while this loss is live: those of
+    #: the first levels. Such a loss has a method ``part`` for one level, and takes what
+    #: it said as ``given``; see :class:`LAKDLoss` and :class:`~mmkd.models.cuts.Cuts`.
+    cuts: Sequence[str] = ()
     #: Whether levels are summed, as the authors of some losses do, or averaged.
     sum_levels = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: What the last value is made of, for the log: scalars without gradient.
+        self.parts: Dict[str, Tensor] = {}
 
     def fit(self, inputs: LossInputs) -> None:
         """Look at what will be compared; make what depends on its shapes.
@@ -130,7 +149,14 @@ class DistillLoss(nn.Module):
         Returns:
             Tensor: A scalar; what is averaged or summed is the loss's own matter.
         """
-        raise NotImplementedError
+        return self.rows(student, teacher, target).mean()
+
+    def rows(self, student: Tensor, teacher: Tensor, target) -> Tensor:
+        """Return the loss ``(N,)`` of each sample; :meth:`compare` averages them.
+
+        Losses such as :class:`~mmkd.models.losses.SDDLoss` weight them.
+        """
+        raise NotImplementedError(f'{type(self).__name__} has neither compare nor rows')
 
 
 def full_precision(device: torch.device) -> torch.autocast:

@@ -1,5 +1,7 @@
 """Decoupled knowledge distillation."""
 
+from typing import Tuple
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from .checks import positive
 from .labelled_loss import LabelledLoss, target_mask
 
 
-def dkd_loss(
+def dkd_rows(
     student: Tensor,
     teacher: Tensor,
     target: Tensor,
@@ -17,7 +19,7 @@ def dkd_loss(
     beta: float,
     tau: float,
 ) -> Tensor:
-    r"""KD split into a target-class and a non-target-class part.
+    r"""KD of each sample, split into a target-class and a non-target-class part.
 
     .. math:: \tau^2 \frac{1}{N} \sum_n \big[
         \alpha KL(b^T_n \| b^S_n) + \beta KL(\hat p^T_n \| \hat p^S_n) \big]
@@ -35,21 +37,29 @@ def dkd_loss(
         tau (float): Temperature.
 
     Returns:
-        Tensor: A scalar: summed over classes, averaged over samples.
+        Tensor: ``(N,)``, summed over classes.
     """
     is_target = target_mask(target, student.size(1))
-    binary_student, rest_student = _decouple(student / tau, is_target)
-    binary_teacher, rest_teacher = _decouple(teacher / tau, is_target)
-    target_part = _kl(binary_student, binary_teacher)
-    rest_part = _kl(rest_student, rest_teacher)
+    binary_student, rest_student = decouple(student / tau, is_target)
+    binary_teacher, rest_teacher = decouple(teacher / tau, is_target)
+    target_part = divergence(binary_student, binary_teacher)
+    rest_part = divergence(rest_student, rest_teacher)
     return (alpha * target_part + beta * rest_part) * tau**2
 
 
-def _decouple(logits, is_target):
-    """Log-probabilities ``(log p_y, log(1 - p_y))`` and of the non-target classes.
+def decouple(logits: Tensor, is_target: Tensor) -> Tuple[Tensor, Tensor]:
+    """Split predictions into target against the rest, and the rest among themselves.
 
-    Sums are taken in the log domain: ``log(1 - p_y)`` is never a log of zero. The
-    target's place among the non-targets holds -inf, a probability of zero.
+    Sums are taken in the log domain: ``log(1 - p_y)`` is never a log of zero.
+
+    Args:
+        logits (Tensor): Logits ``(N, K)``, softened.
+        is_target (Tensor): Booleans ``(N, K)``, see :func:`target_mask`.
+
+    Returns:
+        tuple[Tensor, Tensor]: Log-probabilities ``(N, 2)`` of the target and of all
+        the rest; and ``(N, K)`` of the non-target classes, where the target's place
+        holds -inf, a probability of zero.
     """
     rest = logits.masked_fill(is_target, float('-inf'))
     log_all = logits.logsumexp(dim=1)
@@ -59,16 +69,17 @@ def _decouple(logits, is_target):
     return binary, rest - log_rest[:, None]
 
 
-def _kl(log_student, log_teacher):
+def divergence(log_student: Tensor, log_teacher: Tensor) -> Tensor:
+    """Return ``KL(teacher || student)`` ``(N,)`` of log-probabilities ``(N, K)``."""
     # Where the teacher's probability is zero the term is zero, also at -inf.
     gap = (log_teacher - log_student).masked_fill(log_teacher.isneginf(), 0)
-    return (log_teacher.exp() * gap).sum(dim=1).mean()
+    return (log_teacher.exp() * gap).sum(dim=1)
 
 
 @MODELS.register_module()
 class DKDLoss(LabelledLoss):
-    """`Decoupled Knowledge Distillation <https://arxiv.org/abs/2203.08679>`_, see
-    :func:`dkd_loss`.
+    """`Decoupled Knowledge Distillation <https://arxiv.org/abs/2203.08679>`_, the
+    mean of :func:`dkd_rows`.
 
     It needs one true class a sample. With the soft labels of Mixup or CutMix it is
     an error unless ``soft_targets='argmax'`` says that the dominant class is meant.
@@ -92,7 +103,7 @@ class DKDLoss(LabelledLoss):
         self.beta = beta
         self.tau = positive('DKDLoss', 'tau', tau)
 
-    def compare(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """See :func:`dkd_loss`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
+    def rows(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+        """See :func:`dkd_rows`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
         target = self.classes(target)
-        return dkd_loss(student, teacher, target, self.alpha, self.beta, self.tau)
+        return dkd_rows(student, teacher, target, self.alpha, self.beta, self.tau)

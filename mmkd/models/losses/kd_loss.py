@@ -9,10 +9,10 @@ from .base import DistillLoss
 from .checks import positive
 
 
-def kd_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
-    r"""Kullback-Leibler divergence of softened predictions.
+def kd_rows(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
+    r"""Kullback-Leibler divergence of each sample's softened prediction.
 
-    .. math:: \tau^2 \frac{1}{N} \sum_n
+    .. math:: \tau^2\,
         KL(\mathrm{softmax}(z^T_n/\tau) \| \mathrm{softmax}(z^S_n/\tau))
 
     Args:
@@ -21,20 +21,23 @@ def kd_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
         tau (float): Temperature.
 
     Returns:
-        Tensor: A scalar: summed over classes, averaged over samples.
+        Tensor: ``(N,)``, summed over classes.
     """
     log_student = F.log_softmax(student / tau, dim=1)
     log_teacher = F.log_softmax(teacher / tau, dim=1)
-    divergence = F.kl_div(
-        log_student, log_teacher, reduction='batchmean', log_target=True
-    )
-    return divergence * tau**2
+    divergence = F.kl_div(log_student, log_teacher, reduction='none', log_target=True)
+    return divergence.sum(dim=1) * tau**2
+
+
+def kd_loss(student: Tensor, teacher: Tensor, tau: float) -> Tensor:
+    """Return the mean of :func:`kd_rows` over the samples, a scalar."""
+    return kd_rows(student, teacher, tau).mean()
 
 
 @MODELS.register_module()
 class KDLoss(DistillLoss):
     """`Distilling the Knowledge in a Neural Network
-    <https://arxiv.org/abs/1503.02531>`_, see :func:`kd_loss`.
+    <https://arxiv.org/abs/1503.02531>`_, the mean of :func:`kd_rows`.
 
     Labels are not used, so Mixup and CutMix are fine.
 
@@ -49,6 +52,6 @@ class KDLoss(DistillLoss):
         super().__init__()
         self.tau = positive('KDLoss', 'tau', tau)
 
-    def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
-        """See :func:`kd_loss`."""
-        return kd_loss(student, teacher, self.tau)
+    def rows(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
+        """See :func:`kd_rows`."""
+        return kd_rows(student, teacher, self.tau)

@@ -9,7 +9,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss, LossInputs, full_precision, promoted
-from .build import build_loss
+from .build import build_inside
 from .checks import positive
 
 
@@ -60,14 +60,7 @@ class LSKDLoss(DistillLoss):
 
     def __init__(self, loss: Optional[dict] = None, eps: float = 1e-7) -> None:
         super().__init__()
-        loss = dict(type='KDLoss', tau=2.0) if loss is None else loss
-        if not isinstance(loss, dict) or 'type' not in loss:
-            raise ConfigError(
-                'LSKDLoss: loss must be a dict with a type, such as '
-                f"dict(type='KDLoss', tau=2.0), got {loss!r}."
-            )
-        arguments = {key: value for key, value in loss.items() if key != 'type'}
-        self.loss = build_loss('LSKDLoss', loss['type'], arguments)
+        self.loss = build_inside('LSKDLoss', loss, dict(type='KDLoss', tau=2.0))
         if self.loss.ranks is not None and 2 not in self.loss.ranks:
             raise ConfigError(
                 f'LSKDLoss: {type(self.loss).__name__} compares feature maps; choose a '

@@ -46,7 +46,7 @@ def _standardise_over_processes(logits, eps):
     return centred / (variance + eps).sqrt()
 
 
-def luminet_loss(
+def luminet_rows(
     student: Tensor,
     teacher: Tensor,
     tau: float,
@@ -54,9 +54,9 @@ def luminet_loss(
     eps: float = 1e-5,
     sync_stats: bool = False,
 ) -> Tensor:
-    r"""Kullback-Leibler divergence of softened perceptions.
+    r"""Kullback-Leibler divergence of each sample's softened perception.
 
-    .. math:: \alpha^2 \frac{1}{N} \sum_n
+    .. math:: \alpha^2\,
         KL(\mathrm{softmax}(h^T_n/\tau) \| \mathrm{softmax}(h^S_n/\tau))
 
     There is no factor :math:`\tau^2`: ``alpha`` is a parameter of its own.
@@ -70,20 +70,18 @@ def luminet_loss(
         sync_stats (bool): See :func:`perception`.
 
     Returns:
-        Tensor: A scalar: summed over classes, averaged over samples.
+        Tensor: ``(N,)``, summed over classes.
     """
     log_student = F.log_softmax(perception(student, eps, sync_stats) / tau, dim=1)
     log_teacher = F.log_softmax(perception(teacher, eps, sync_stats) / tau, dim=1)
-    divergence = F.kl_div(
-        log_student, log_teacher, reduction='batchmean', log_target=True
-    )
-    return divergence * alpha**2
+    divergence = F.kl_div(log_student, log_teacher, reduction='none', log_target=True)
+    return divergence.sum(dim=1) * alpha**2
 
 
 @MODELS.register_module()
 class LumiNetLoss(DistillLoss):
     """`LumiNet: The Bright Side of Perceptual Knowledge Distillation
-    <https://arxiv.org/abs/2310.03669>`_, see :func:`luminet_loss`.
+    <https://arxiv.org/abs/2310.03669>`_, the mean of :func:`luminet_rows`.
 
     Labels are not used, so Mixup and CutMix are fine. The statistics run over the
     batch of one process: they depend on its size, and a batch of one gives no loss
@@ -117,8 +115,8 @@ class LumiNetLoss(DistillLoss):
         self.sync_stats = sync_stats
         self._warned = False
 
-    def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
-        """See :func:`luminet_loss`."""
+    def rows(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
+        """See :func:`luminet_rows`."""
         if len(student) == 1 and not self.sync_stats and not self._warned:
             self._warned = True
             print_log(
@@ -128,6 +126,6 @@ class LumiNetLoss(DistillLoss):
                 logger='current',
                 level=logging.WARNING,
             )
-        return luminet_loss(
+        return luminet_rows(
             student, teacher, self.tau, self.alpha, self.eps, self.sync_stats
         )

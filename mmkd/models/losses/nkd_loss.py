@@ -9,12 +9,12 @@ from .checks import not_negative, positive
 from .labelled_loss import LabelledLoss, target_mask
 
 
-def nkd_loss(
+def nkd_rows(
     student: Tensor, teacher: Tensor, target: Tensor, gamma: float, tau: float
 ) -> Tensor:
     r"""Cross-entropies of the target class and of the normalised non-target classes.
 
-    .. math:: -\frac{1}{N} \sum_n \Big[ p^T_{n,y} \log p^S_{n,y} +
+    .. math:: -\Big[ p^T_{n,y} \log p^S_{n,y} +
         \gamma \tau^2 \sum_{i \ne y} \hat p^T_{n,i} \log \hat p^S_{n,i} \Big]
 
     where :math:`p` is the softmax over all classes at temperature 1 and
@@ -31,18 +31,18 @@ def nkd_loss(
         tau (float): Temperature of the non-target part.
 
     Returns:
-        Tensor: A scalar: summed over classes, averaged over samples.
+        Tensor: ``(N,)``, summed over classes.
     """
     label = target[:, None]
     confidence = teacher.softmax(dim=1).gather(1, label)
-    target_part = -(confidence * F.log_softmax(student, dim=1).gather(1, label)).mean()
+    target_part = -(confidence * F.log_softmax(student, dim=1).gather(1, label))[:, 0]
 
     is_target = target_mask(target, student.size(1))
     soft_teacher = (teacher / tau).masked_fill(is_target, float('-inf')).softmax(dim=1)
     rest = (student / tau).masked_fill(is_target, float('-inf'))
     # The target's log-probability is -inf here, and the teacher's probability 0.
     log_student = F.log_softmax(rest, dim=1).masked_fill(is_target, 0)
-    rest_part = -(soft_teacher * log_student).sum(dim=1).mean()
+    rest_part = -(soft_teacher * log_student).sum(dim=1)
     return target_part + gamma * tau**2 * rest_part
 
 
@@ -50,7 +50,7 @@ def nkd_loss(
 class NKDLoss(LabelledLoss):
     """`From Knowledge Distillation to Self-Knowledge Distillation: A Unified Approach
     with Normalized Loss and Customized Soft Labels
-    <https://arxiv.org/abs/2303.13005>`_, see :func:`nkd_loss`.
+    <https://arxiv.org/abs/2303.13005>`_, the mean of :func:`nkd_rows`.
 
     It is added to the cross-entropy with the labels, both with weight 1. It needs one
     true class a sample. With the soft labels of Mixup or CutMix it is an error unless
@@ -72,7 +72,7 @@ class NKDLoss(LabelledLoss):
         self.gamma = not_negative('NKDLoss', 'gamma', gamma)
         self.tau = positive('NKDLoss', 'tau', tau)
 
-    def compare(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
-        """See :func:`nkd_loss`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
+    def rows(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:
+        """See :func:`nkd_rows`; ``target`` is ``(N,)``, or ``(N, K)`` if allowed."""
         target = self.classes(target)
-        return nkd_loss(student, teacher, target, self.gamma, self.tau)
+        return nkd_rows(student, teacher, target, self.gamma, self.tau)

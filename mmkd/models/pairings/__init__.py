@@ -10,20 +10,24 @@ from mmkd.errors import ConfigError
 
 from ..taps import find_module
 from .base import Aligned, Pairing
+from .cells import CellsPairing
 from .classification import ClassificationPairing
 from .modules import ModulePairing
 from .roi import RoIPairing
+from .roi_cells import RoICellsPairing
 
 __all__ = [
     'Aligned',
+    'CellsPairing',
     'ClassificationPairing',
     'ModulePairing',
     'Pairing',
+    'RoICellsPairing',
     'RoIPairing',
     'build_pairing',
 ]
 
-FAMILIES = (ClassificationPairing, RoIPairing)
+FAMILIES = (ClassificationPairing, CellsPairing, RoIPairing, RoICellsPairing)
 NAMES = {name: family for family in FAMILIES for name in family.names}
 
 

@@ -52,6 +52,17 @@ class Pairing:
             ConfigError: The loss needs hard labels and none come.
         """
 
+    def check(self, student: Taps, teacher: Taps) -> None:
+        """Refuse, before training, networks that cannot be compared so.
+
+        Args:
+            student (Taps): What the student recorded in a dry run.
+            teacher (Taps): What the teacher recorded.
+
+        Raises:
+            ConfigError: They cannot.
+        """
+
     def tensors(self, taps: Taps, role: str) -> List[Tensor]:
         """Return the tensors of one side, before any selection or adapter."""
         names = self.student_outputs if role == 'student' else self.teacher_outputs

@@ -75,8 +75,12 @@ class RoIPairing(Pairing):
             )
         if self.boxes:
             _check_boxes(ours, theirs, student, teacher)
-        self.student_outputs = [ours[stage] for stage in self.stages]
-        self.teacher_outputs = [theirs[stage] for stage in self.stages]
+        self.heads = dict(
+            student=[ours[stage] for stage in self.stages],
+            teacher=[theirs[stage] for stage in self.stages],
+        )
+        self.student_outputs = self.heads['student']
+        self.teacher_outputs = self.heads['teacher']
         self.roi_extractors = roi_extractors(student)
         self.student_inputs = [
             *self.roi_extractors,
@@ -94,10 +98,9 @@ class RoIPairing(Pairing):
 
     def tensors(self, taps: Taps, role: str) -> List[Tensor]:
         """Return class logits, or box deltas, of each stage that ran."""
-        names = self.student_outputs if role == 'student' else self.teacher_outputs
         index = 1 if self.boxes else 0
         found = []
-        for number, name in enumerate(names):
+        for number, name in enumerate(self.heads[role]):
             # A cascade ends early when no proposal is left.
             if number == 0 or taps[name].calls:
                 taps[name].outputs()  # raises where recording went wrong
@@ -115,19 +118,14 @@ class RoIPairing(Pairing):
 
     def _labels(self, taps):
         """Labels ``(R,)`` of each stage; None where it got no RoI at all."""
-        for head in self.student_outputs:
+        for head in self.heads['student']:
             calls = taps[f'{head}.loss_cls'].calls
             yield calls[0].args[1] if calls else None
 
     def _select(self, student, teacher, labels):
         if labels is None:
             return student, teacher, None
-        keep = None
-        if self.select == 'fg':
-            keep = labels < self.num_classes
-        elif self.select == 'teacher_conf':
-            objects = teacher.softmax(dim=1)[:, : self.num_classes]
-            keep = objects.amax(dim=1) >= self.conf
+        keep = self._keep(teacher, labels)
         if keep is not None:
             student, teacher, labels = student[keep], teacher[keep], labels[keep]
         if self.boxes:
@@ -136,6 +134,15 @@ class RoIPairing(Pairing):
             student = student[:, : self.num_classes]
             teacher = teacher[:, : self.num_classes]
         return student, teacher, labels
+
+    def _keep(self, teacher, labels):
+        """Say which RoIs count; None for all."""
+        if self.select == 'fg':
+            return labels < self.num_classes
+        if self.select == 'teacher_conf':
+            objects = teacher.softmax(dim=1)[:, : self.num_classes]
+            return objects.amax(dim=1) >= self.conf
+        return None
 
 
 def rois_of(taps: Taps, extractors: Sequence[str]) -> List[Optional[Tensor]]:

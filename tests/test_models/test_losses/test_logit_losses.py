@@ -6,9 +6,9 @@ import torch
 
 from mmkd.errors import ConfigError
 from mmkd.models.losses import DKDLoss, KDLoss, LumiNetLoss
-from mmkd.models.losses.dkd_loss import dkd_loss
+from mmkd.models.losses.dkd_loss import dkd_rows
 from mmkd.models.losses.kd_loss import kd_loss
-from mmkd.models.losses.luminet_loss import luminet_loss, perception
+from mmkd.models.losses.luminet_loss import luminet_rows, perception
 
 ALL = [KDLoss(), DKDLoss(), LumiNetLoss()]
 
@@ -117,22 +117,28 @@ class TestLumiNet:
             torch.tensor([1.0, 5, 0.7, 2, 9]),
             torch.tensor([0.0, 3, -8, 1, 2]),
         )
-        once = luminet_loss(student, teacher, 4.0, 3.0, eps=1e-12)
-        moved = luminet_loss(student * scale + shift, teacher, 4.0, 3.0, eps=1e-12)
+        once = luminet_rows(student, teacher, 4.0, 3.0, eps=1e-12).mean()
+        moved = luminet_rows(
+            student * scale + shift, teacher, 4.0, 3.0, eps=1e-12
+        ).mean()
         assert moved.item() == pytest.approx(once.item(), rel=1e-6)
-        moved = luminet_loss(student, teacher * scale + shift, 4.0, 3.0, eps=1e-12)
+        moved = luminet_rows(
+            student, teacher * scale + shift, 4.0, 3.0, eps=1e-12
+        ).mean()
         assert moved.item() == pytest.approx(once.item(), rel=1e-6)
 
     def test_statistics_run_over_samples_not_over_classes(self):
         """A shift of one sample's logits changes nothing in logit standardisation."""
         student, teacher, _ = draw(batch=16)
         shift = torch.arange(16.0)[:, None]
-        once = luminet_loss(student, teacher, 4.0, 3.0)
-        assert abs(luminet_loss(student + shift, teacher, 4.0, 3.0) - once) > 1e-2
+        once = luminet_rows(student, teacher, 4.0, 3.0).mean()
+        assert (
+            abs(luminet_rows(student + shift, teacher, 4.0, 3.0).mean() - once) > 1e-2
+        )
 
     def test_gradient_of_each_column_sums_to_zero(self):
         student, teacher, _ = draw(batch=16)
-        luminet_loss(student, teacher, 4.0, 33.0).backward()
+        luminet_rows(student, teacher, 4.0, 33.0).mean().backward()
         assert student.grad.abs().max() > 1e-2
         assert student.grad.sum(dim=0).abs().max() < 1e-9
 
@@ -144,8 +150,8 @@ class TestLumiNet:
 
     def test_alpha_is_squared_and_temperature_is_not_a_factor(self):
         student, teacher, _ = draw()
-        once = luminet_loss(student, teacher, 4.0, 1.0)
-        assert luminet_loss(student, teacher, 4.0, 3.0).item() == pytest.approx(
+        once = luminet_rows(student, teacher, 4.0, 1.0).mean()
+        assert luminet_rows(student, teacher, 4.0, 3.0).mean().item() == pytest.approx(
             9 * once.item()
         )
         logs = [torch.log_softmax(perception(z) / 4.0, 1) for z in (student, teacher)]
@@ -160,15 +166,15 @@ class TestDKD:
         for row in range(8):
             one = slice(row, row + 1)
             confidence = torch.softmax(teacher[one] / 4.0, 1)[0, labels[row]].item()
-            split = dkd_loss(
+            split = dkd_rows(
                 student[one], teacher[one], labels[one], 1.0, 1 - confidence, 4.0
-            )
+            ).mean()
             whole = kd_loss(student[one], teacher[one], 4.0)
             assert split.item() == pytest.approx(whole.item(), rel=1e-9)
 
     def test_the_non_target_part_ignores_the_target_logit(self):
         student, teacher, labels = draw()
-        dkd_loss(student, teacher, labels, 0.0, 8.0, 4.0).backward()
+        dkd_rows(student, teacher, labels, 0.0, 8.0, 4.0).mean().backward()
         assert student.grad.gather(1, labels[:, None]).abs().max() == 0
         assert student.grad.abs().max() > 1e-2
 

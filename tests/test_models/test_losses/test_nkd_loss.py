@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mmkd.errors import ConfigError
-from mmkd.models.losses.dkd_loss import dkd_loss
-from mmkd.models.losses.nkd_loss import NKDLoss, nkd_loss
+from mmkd.models.losses.dkd_loss import dkd_rows
+from mmkd.models.losses.nkd_loss import NKDLoss, nkd_rows
 
 
 def draw(batch=8, classes=5):
@@ -36,24 +36,26 @@ def test_the_target_part_is_a_cross_entropy_weighted_by_the_teacher():
     confidence = teacher.softmax(1)[range(8), labels]
     expected = -confidence * student.softmax(1)[range(8), labels].log()
     for tau in 1.0, 3.0:
-        value = nkd_loss(student, teacher, labels, 0.0, tau)
+        value = nkd_rows(student, teacher, labels, 0.0, tau).mean()
         assert value.item() == pytest.approx(expected.mean().item(), rel=1e-9)
 
 
 def test_the_non_target_part_pulls_as_that_of_dkd_does():
     """They differ by the teacher's entropy, which has no gradient."""
     student, teacher, labels = draw()
-    whole = gradient(nkd_loss(student, teacher, labels, 1.5, 3.0), student)
-    target_part = gradient(nkd_loss(student, teacher, labels, 0.0, 3.0), student)
-    expected = gradient(dkd_loss(student, teacher, labels, 0.0, 1.5, 3.0), student)
+    whole = gradient(nkd_rows(student, teacher, labels, 1.5, 3.0).mean(), student)
+    target_part = gradient(nkd_rows(student, teacher, labels, 0.0, 3.0).mean(), student)
+    expected = gradient(
+        dkd_rows(student, teacher, labels, 0.0, 1.5, 3.0).mean(), student
+    )
     assert torch.allclose(whole - target_part, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_for_equal_logits_only_the_target_part_has_a_gradient():
     _, teacher, labels = draw()
     student = teacher.clone().requires_grad_()
-    whole = gradient(nkd_loss(student, teacher, labels, 1.5, 3.0), student)
-    target_part = gradient(nkd_loss(student, teacher, labels, 0.0, 3.0), student)
+    whole = gradient(nkd_rows(student, teacher, labels, 1.5, 3.0).mean(), student)
+    target_part = gradient(nkd_rows(student, teacher, labels, 0.0, 3.0).mean(), student)
     assert torch.allclose(whole, target_part, atol=1e-12)
     assert (target_part[range(8), labels] < 0).all()
 

@@ -1,0 +1,197 @@
+"""LAKD: parts of the student that learn on their own, guided by activation maps."""
+
+from typing import Dict, Optional, Sequence, Tuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkd.errors import ConfigError
+from mmkd.registry import MODELS
+
+from ..adapters import ConvAdapter
+from .at_loss import pool_to_smaller
+from .base import DistillLoss, LossInputs, full_precision, promoted
+from .checks import not_negative, whole
+from .token_maps import as_map
+
+
+def activation_map(
+    maps: Tensor, average: float = 1.0, maximum: float = 1.0, size: int = 2
+) -> Tensor:
+    r"""Where a map is active, coarsely and whichever channels are.
+
+    .. math:: W = a \cdot \mathrm{avgpool}\Big(\sum_c F_c\Big)
+        + b \cdot \mathrm{maxpool}\Big(\sum_c F_c\Big)
+
+    Args:
+        maps (Tensor): Maps ``(N, C, H, W)``.
+        average (float): :math:`a`. Defaults to 1.0.
+        maximum (float): :math:`b`. Defaults to 1.0.
+        size (int): Side of the windows, which do not overlap; at most the map's.
+            Defaults to 2, ours.
+
+    Returns:
+        Tensor: ``(N, H // size, W // size)``.
+    """
+    total = maps.sum(dim=1, keepdim=True)
+    window = [min(size, side) for side in maps.shape[2:]]
+    pooled = average * F.avg_pool2d(total, window)
+    return (pooled + maximum * F.max_pool2d(total, window)).squeeze(1)
+
+
+def attention_loss(
+    student: Tensor, teacher: Tensor, average: float, maximum: float, size: int
+) -> Tensor:
+    r"""Squared distance of normalised activation maps.
+
+    .. math:: \frac{1}{N} \sum_n \Big\| \frac{W^S_n}{\|W^S_n\|_2}
+        - \frac{W^T_n}{\|W^T_n\|_2} \Big\|_2^2
+
+    Args:
+        student (Tensor): Maps ``(N, C, H, W)``.
+        teacher (Tensor): Maps ``(N, C', H, W)``.
+        average (float): See :func:`activation_map`.
+        maximum (float): See :func:`activation_map`.
+        size (int): See :func:`activation_map`.
+
+    Returns:
+        Tensor: A scalar: summed over places, averaged over samples.
+    """
+    ours, theirs = (
+        F.normalize(activation_map(one, average, maximum, size).flatten(1))
+        for one in (student, teacher)
+    )
+    return (ours - theirs).square().sum(dim=1).mean()
+
+
+@MODELS.register_module()
+class LAKDLoss(DistillLoss):
+    r"""`LAKD: Activation Mapping Distillation Based on Local Learning
+    <https://arxiv.org/abs/2408.11478>`_, in our reading: neither its code nor all of
+    its formulas are at hand.
+
+    .. math:: w_{att} \sum_l \mathrm{attention}(F^S_l, F^T_l)
+        + w_{local} \sum_l \mathrm{mean}\, |A_l F^S_l - F^T_l|^2
+
+    The student is cut behind each module in ``on=`` but the last: the gradient of what
+    comes after does not pass, so every part up to a cut learns from its own term alone,
+    and the cross-entropy trains the last part and the head. No value of the forward
+    pass changes. ``on=`` the names of the stages cuts between these, others cut
+    elsewhere.
+
+    The published total is :math:`\alpha L_{hard} + (1 - \alpha) L_{att} + \beta
+    L_{local}`: give the cross-entropy the weight :math:`\alpha`, and
+    ``attention_weight`` :math:`1 - \alpha`.
+
+    Published is what is above, of one map :math:`W`, see :func:`activation_map`. Ours
+    are: stages as parts; :math:`A_l`, a 1x1 convolution that its part owns, where
+    channels differ; the distance of the maps (:func:`attention_loss`); the sum over
+    parts; the weights. Of two sizes the larger map is average-pooled to the smaller.
+    Tokens ``(N, L, C)`` of ViT and Swin are taken as maps. Labels are not used.
+
+    Args:
+        attention_weight (float): :math:`w_{att}`. Defaults to 0.5.
+        local_weight (float): :math:`w_{local}`. Defaults to 1.0.
+        average (float): Of the average in the activation map. Defaults to 1.0.
+        maximum (float): Of the maximum in it. Defaults to 1.0.
+        pool_size (int): Side of the windows in it. Defaults to 2.
+
+    Raises:
+        ConfigError: What is compared are no maps, or an argument is out of its range.
+    """
+
+    adapts = False
+    ranks = (4, 3)
+
+    def __init__(
+        self,
+        attention_weight: float = 0.5,
+        local_weight: float = 1.0,
+        average: float = 1.0,
+        maximum: float = 1.0,
+        pool_size: int = 2,
+    ) -> None:
+        super().__init__()
+        values = dict(
+            attention_weight=attention_weight,
+            local_weight=local_weight,
+            average=average,
+            maximum=maximum,
+        )
+        for name, value in values.items():
+            not_negative('LAKDLoss', name, value)
+        if average == maximum == 0:
+            raise ConfigError(
+                'LAKDLoss: average and maximum are both 0, which leaves no activation '
+                'map; give one of them a weight above 0.'
+            )
+        self.attention_weight = attention_weight
+        self.local_weight = local_weight
+        self.average = average
+        self.maximum = maximum
+        self.pool_size = whole('LAKDLoss', 'pool_size', pool_size)
+        self.adapters = nn.ModuleList()
+        self._terms: Dict[int, Tuple[Tensor, Tensor]] = {}
+
+    def fit(self, inputs: LossInputs) -> None:
+        """Cut behind all modules but the last; make each part's adapter."""
+        super().fit(inputs)
+        if len(inputs.student) != len(inputs.student_outputs):
+            raise ConfigError(
+                f'{inputs.where}: {len(inputs.student_outputs)} modules put out '
+                f'{len(inputs.student)} maps, but each part of the student has one; '
+                'name modules that put out one map, such as the stages of a backbone.'
+            )
+        self.cuts = inputs.student_outputs[:-1]
+        for ours, theirs in zip(inputs.student, inputs.teacher):
+            channels = [
+                shape[1] if len(shape) == 4 else shape[2] for shape in (ours, theirs)
+            ]
+            same = channels[0] == channels[1]
+            self.adapters.append(nn.Identity() if same else ConvAdapter(*channels))
+
+    def forward(
+        self,
+        student: Sequence[Tensor],
+        teacher: Sequence[Tensor],
+        targets: Sequence,
+        given: Optional[Dict[int, Tensor]] = None,
+    ) -> Tensor:
+        """Return the loss of all parts, see the class.
+
+        Args:
+            student (Sequence[Tensor]): Maps or tokens, one a part.
+            teacher (Sequence[Tensor]): Aligned with ``student``; no gradient.
+            targets (Sequence): Not used.
+            given (dict[int, Tensor], optional): Values of :meth:`part` that are known.
+
+        Returns:
+            Tensor: A scalar.
+        """
+        values = dict(given or {})
+        for level, sides in enumerate(zip(student, teacher)):
+            if level not in values:
+                values[level] = self.part(level, *sides)
+        attention, local = (sum(terms) for terms in zip(*self._terms.values()))
+        self.parts = dict(attention=attention, local=local)
+        return sum(values.values())
+
+    def part(self, level: int, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the loss of one part, a scalar.
+
+        Args:
+            level (int): Which, from 0.
+            student (Tensor): What it puts out.
+            teacher (Tensor): What the teacher does there.
+        """
+        with full_precision(student.device):
+            student, teacher = pool_to_smaller(
+                as_map(promoted(student)), as_map(promoted(teacher))
+            )
+            attention = self.attention_weight * attention_loss(
+                student, teacher, self.average, self.maximum, self.pool_size
+            )
+            adapted = self.adapters[level](student)
+            local = self.local_weight * F.mse_loss(adapted, teacher)
+        self._terms[level] = attention.detach(), local.detach()
+        return attention + local
