@@ -112,7 +112,9 @@ def write_index(configs: Path) -> str:
 
 def read_method(path: Path) -> Method:
     cfg = load_config(str(path))
-    on_logits = any(loss.get('on') == 'logits' for loss in cfg.model.losses.values())
+    compared = [loss.get('on') for loss in cfg.model.losses.values()]
+    named = [on.get('pairing') if isinstance(on, dict) else on for on in compared]
+    on_logits = any(str(name).endswith('logits') for name in named)
     name = f'[{cfg.method.name}]({cfg.method.paper})'
     return Method(name, 'logits' if on_logits else 'features', cfg.method.checked)
 

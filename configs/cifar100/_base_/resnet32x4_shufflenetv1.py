@@ -38,4 +38,6 @@ published = dict(
     reviewkd=77.45,
     dist=76.34,
     wttm=74.37,
+    sdkd=76.30,
+    sddkd=77.30,
 )

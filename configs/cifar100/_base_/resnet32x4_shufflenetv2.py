@@ -41,4 +41,6 @@ published = dict(
     mlkd=78.44,
     ctkd=75.37,
     wttm=76.55,
+    sdkd=76.67,
+    sddkd=78.05,
 )

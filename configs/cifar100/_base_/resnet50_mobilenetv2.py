@@ -41,4 +41,6 @@ published = dict(
     mlkd=71.04,
     ctkd=68.67,
     wttm=69.59,
+    sdkd=69.55,
+    sddkd=71.36,
 )

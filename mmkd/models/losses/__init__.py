@@ -1,5 +1,6 @@
 """Distillation losses: a plain function and a thin registered class a file."""
 
+from .aekt_loss import AEKTLoss
 from .at_loss import ATLoss
 from .base import DistillLoss
 from .crd_loss import CRDLoss
@@ -22,10 +23,12 @@ from .rkd_loss import RKDLoss
 from .sdd_loss import SDDLoss
 from .sp_loss import SPLoss
 from .srrl_loss import SRRLLoss
+from .unikd_loss import UniKDLoss
 from .wsld_loss import WSLDLoss
 from .wttm_loss import WTTMLoss
 
 __all__ = [
+    'AEKTLoss',
     'ATLoss',
     'CRDLoss',
     'CTKDLoss',
@@ -48,6 +51,7 @@ __all__ = [
     'SDDLoss',
     'SPLoss',
     'SRRLLoss',
+    'UniKDLoss',
     'WSLDLoss',
     'WTTMLoss',
 ]

@@ -126,14 +126,23 @@ class DistillLoss(nn.Module):
         Returns:
             Tensor: A scalar, averaged or summed over the levels.
         """
-        levels = list(map(self._compare_one, student, teacher, targets))
-        return sum(levels) / (1 if self.sum_levels else len(levels))
+        # Names are known since the dry run: a level without samples says nothing.
+        self.parts = {name: student[0].new_zeros(()) for name in self.parts}
+        count = 1 if self.sum_levels else len(student)
+        levels = zip(student, teacher, targets)
+        return sum(self._compare_one(*level, count) for level in levels) / count
 
-    def _compare_one(self, student, teacher, target):
+    def _compare_one(self, student, teacher, target, count):
         if student.numel() == 0:
-            return student.sum() * 0.0
+            # A gradient of zero for what the loss learns, too: DDP waits for one.
+            return sum((p.sum() for p in self.parameters()), student.sum()) * 0.0
         with full_precision(student.device):
-            return self.compare(promoted(student), promoted(teacher), target)
+            value = self.compare(promoted(student), promoted(teacher), target)
+        if not isinstance(value, dict):
+            return value
+        for name, part in value.items():
+            self.parts[name] = self.parts.get(name, 0.0) + part.detach() / count
+        return sum(value.values())
 
     def compare(self, student: Tensor, teacher: Tensor, target) -> Tensor:
         """Return the loss of one level, a scalar.
@@ -147,7 +156,8 @@ class DistillLoss(nn.Module):
                 or soft labels ``(N, K)`` under Mixup and CutMix. None with modules.
 
         Returns:
-            Tensor: A scalar; what is averaged or summed is the loss's own matter.
+            Tensor | dict[str, Tensor]: A scalar; what is averaged or summed is the
+            loss's own matter. Or scalars by name that add up to it: the log has each.
         """
         return self.rows(student, teacher, target).mean()
 

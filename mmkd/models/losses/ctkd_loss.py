@@ -97,12 +97,6 @@ class CTKDLoss(DistillLoss):
         done = min((Progress.current().epoch + 1) / self.warmup_epochs, 1.0)
         return (1 - math.cos(math.pi * done)) / 2
 
-    def forward(self, student, teacher, targets) -> Tensor:
-        """See :class:`DistillLoss`."""
-        # An empty selection gives theta a gradient too: DDP waits for one from each
-        # process.
-        return super().forward(student, teacher, targets) + 0.0 * self.theta
-
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`ctkd_loss`."""
         return ctkd_loss(

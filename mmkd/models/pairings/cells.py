@@ -148,7 +148,7 @@ def _classifier(model, role):
         raise ConfigError(
             "on='cells.logits' needs a head of one linear layer, but the "
             f'{type(model.head).__name__} of the {role} has '
-            f"{', '.join(found) or 'none'}; choose on='logits'."
+            f"{found or 'none'}; choose on='logits'."
         )
     return next(iter(layers))
 

@@ -91,7 +91,7 @@ class RoICellsPairing(RoIPairing):
         said = [logits[keep][:, :, None]]
         for scale in self.scales[1:]:
             cells = head(_cut(maps, scale))[0]
-            said.append(cells.unflatten(0, (len(maps), -1)).transpose(1, 2))
+            said.append(cells.unflatten(0, (len(maps), scale**2)).transpose(1, 2))
         said = torch.cat(said, dim=2)
         return said if self.background else said[:, : self.num_classes]
 

@@ -1,0 +1,21 @@
+# AEKT, https://arxiv.org/abs/2409.01679, in our reading: its formula is not at hand,
+# and all values are ours.
+method = dict(
+    name='AEKT (our reading)',
+    paper='https://arxiv.org/abs/2409.01679',
+    checked='the formula',
+)
+model = dict(
+    type='mmkd.Distiller',
+    losses=dict(
+        loss_aekt=dict(
+            type='AEKTLoss',
+            on='logits',
+            tau=4.0,
+            explicit_weight=1.0,
+            implicit_weight=1.0,
+            weight=dict(value=1.0, warmup_epochs=20),
+        )
+    ),
+)
+custom_hooks = [dict(type='mmkd.TeacherEvalHook', floor={'accuracy/top1': 60.0})]

@@ -1,0 +1,16 @@
+# LAKD, https://arxiv.org/abs/2408.11478, in our reading: no code and no values are
+# published; all values are ours. The cross-entropy has the weight alpha, the attention
+# 1 - alpha.
+method = dict(
+    name='LAKD (our reading)',
+    paper='https://arxiv.org/abs/2408.11478',
+    checked='the formula',
+)
+model = dict(
+    type='mmkd.Distiller',
+    student=dict(head=dict(loss=dict(loss_weight=0.5))),
+    losses=dict(
+        loss_lakd=dict(type='LAKDLoss', attention_weight=0.5, local_weight=1.0)
+    ),
+)
+custom_hooks = [dict(type='mmkd.TeacherEvalHook', floor={'accuracy/top1': 60.0})]

@@ -1,0 +1,2 @@
+_base_ = ['_base_/wrn40-2_wrn16-2.py', '_base_/aekt.py']
+model = dict(student=_base_.student, teacher=_base_.teacher)

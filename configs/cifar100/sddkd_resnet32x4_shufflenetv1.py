@@ -1,0 +1,4 @@
+_base_ = ['_base_/resnet32x4_shufflenetv1.py', '_base_/sddkd.py']
+on = dict(scales=[1, 2, 4])
+losses = dict(loss_sddkd=dict(on=on, loss=dict(beta=8.0)))
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

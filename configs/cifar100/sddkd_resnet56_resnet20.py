@@ -1,0 +1,4 @@
+_base_ = ['_base_/resnet56_resnet20.py', '_base_/sddkd.py']
+on = dict(scales=[1, 2])  # by the paper's rule: ours
+losses = dict(loss_sddkd=dict(on=on, loss=dict(beta=2.0)))
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

@@ -1,0 +1,4 @@
+_base_ = ['_base_/resnet50_mobilenetv2.py', '_base_/sdkd.py']
+on = dict(scales=[1, 2, 4])
+losses = dict(loss_sdkd=dict(on=on))
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)
