@@ -141,8 +141,11 @@ class CIFAR100(StockCIFAR100):
         kept = []
         for label in range(number):
             of_class = [i for i, s in enumerate(samples) if s['gt_label'] == label]
-            count = max(1, round(len(of_class) * self.fraction))
-            kept += of_class[:count] if self.part == 'first' else of_class[-count:]
+            if self.part == 'first':
+                kept += of_class[: max(1, round(len(of_class) * self.fraction))]
+            else:  # what a first part of 1 - fraction leaves
+                start = round(len(of_class) * (1 - self.fraction))
+                kept += of_class[min(start, len(of_class) - 1) :]
         return [samples[index] for index in sorted(kept)]
 
 

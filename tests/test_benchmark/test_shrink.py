@@ -61,6 +61,17 @@ def test_epochs_scale_every_time():
     assert before.to_dict() == config(weight=weight).to_dict()
 
 
+def test_held_out_images_are_the_training_set_s_and_not_trained_on():
+    cfg, done = shrink(config(), hold_out=0.2)
+    assert done == ['validated on the last 20 % of the training images']
+    train = cfg.train_dataloader.dataset.dataset
+    val = cfg.val_dataloader.dataset
+    assert (train.split, train.fraction, train.get('part')) == ('train', 0.8, None)
+    assert (val.split, val.fraction, val.part) == ('train', 0.2, 'last')
+    cfg, done = shrink(config(), fraction=0.1, hold_out=0.2)
+    assert len(done) == 2 and cfg.train_dataloader.dataset.dataset.fraction == 0.1
+
+
 @pytest.mark.parametrize(
     'old, epochs, new',
     [
@@ -149,6 +160,8 @@ def test_nothing_to_do_does_nothing():
         (dict(classes=101), 'to the 100'),
         (dict(fraction=0.0), 'above 0'),
         (dict(fraction=1.5), 'up to 1'),
+        (dict(hold_out=1.0), 'not between 0 and 1'),
+        (dict(fraction=0.9, hold_out=0.2), 'overlap'),
     ],
 )
 def test_limits_out_of_range(limits, says):

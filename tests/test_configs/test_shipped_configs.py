@@ -31,8 +31,11 @@ CE_WEIGHTS = {
     # The recipe is half cross-entropy, half KD.
     'imagenet/kd_r34_r18.py': 0.5,
     'imagenet/kd_r50_mv1.py': 0.5,
+    'imagenet/lakd_r34_r18.py': 0.5,
     'imagenet/lskd_r34_r18.py': 0.1,
     'imagenet/lskd_r50_mv1.py': 0.1,
+    'imagenet/sdkd_r34_r18.py': 0.1,
+    'imagenet/sdkd_r50_mv1.py': 0.1,
     'cifar100/luminet_resnet32x4_resnet8x4.py': 2.0,
     'cifar100/luminet_vgg13_mobilenetv2.py': 2.0,
     'cifar100/luminet_resnet50_mobilenetv2.py': 2.0,
@@ -46,7 +49,9 @@ def read(path):
 
 METHODS = [path for path in PATHS if read(path).model.type == 'mmkd.Distiller']
 CIFAR = [path for path in METHODS if path.startswith('cifar100')]
-for method, weight in dict(kd=0.1, lskd=0.1, ctkd=0.1, mlkd=0.2).items():
+for method, weight in dict(
+    kd=0.1, lskd=0.1, ctkd=0.1, mlkd=0.2, sdkd=0.1, lakd=0.5
+).items():
     CE_WEIGHTS.update({path: weight for path in CIFAR if f'/{method}_' in path})
 #: What MLKD changes beside its student: the two views, and how long and fast it learns.
 MLKD = {'data_preprocessor.type', 'optim_wrapper.optimizer.lr', 'train_cfg.max_epochs'}
@@ -66,6 +71,9 @@ OURS = dict(
     luminet=('resnet56', 'resnet110', 'wrn16-2', 'resnet32x4_shufflenet'),
     reviewkd=('vgg13', 'resnet50'),
     lskd=('shufflenetv1',),
+    sdkd=('resnet56', 'resnet110', 'wrn16-2', 'wrn40-1'),
+    sddkd=('resnet56', 'resnet110', 'wrn16-2', 'wrn40-1'),
+    unikd=('shufflenet', 'mobilenet'),
 )
 PUBLISHED = [path for path in METHODS if path.startswith(('coco', 'imagenet'))]
 

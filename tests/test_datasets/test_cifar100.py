@@ -128,7 +128,25 @@ def test_first_classes_and_a_fraction_of_each(root):
         np.testing.assert_array_equal(np.stack(ours), expected)
 
 
-@pytest.mark.parametrize('wrong', [dict(num_classes=101), dict(fraction=0.0)])
+@pytest.mark.parametrize('fraction', [0.2, 0.5])
+def test_first_and_last_part_share_no_image_and_miss_none(root, fraction):
+    whole = CIFAR100(root, check_md5=False, pipeline=[])
+    parts = [
+        CIFAR100(root, check_md5=False, fraction=part, part=which, pipeline=[])
+        for which, part in (('first', 1 - fraction), ('last', fraction))
+    ]
+    images = [{info['img'].tobytes() for info in data} for data in (whole, *parts)]
+    assert images[1] | images[2] == images[0]
+    assert not images[1] & images[2]
+    # The last of each class, in the order of the file.
+    of_class = [info['img'] for info in whole if info['gt_label'] == 3]
+    last = [info['img'] for info in parts[1] if info['gt_label'] == 3]
+    np.testing.assert_array_equal(last, of_class[len(of_class) - len(last) :])
+
+
+@pytest.mark.parametrize(
+    'wrong', [dict(num_classes=101), dict(fraction=0.0), dict(part='middle')]
+)
 def test_parts_out_of_range(root, wrong):
     with pytest.raises(ConfigError, match=f'{next(iter(wrong))}='):
         CIFAR100(root, check_md5=False, **wrong)

@@ -27,6 +27,7 @@ NORMED = dict(type='ConvNormAdapter')
 RELU = dict(type='ConvNormAdapter', relu=True)
 #: An entry of ``losses`` for each class.
 ENTRIES = dict(
+    loss_aekt=dict(type='AEKTLoss', on='logits'),
     loss_at=dict(type='ATLoss', on=STAGES),
     loss_crd=dict(type='CRDLoss', on='neck', num_samples=40, negatives=8, feat_dim=4),
     loss_ctkd=dict(type='CTKDLoss', on='logits'),
@@ -34,6 +35,7 @@ ENTRIES = dict(
     loss_dkd=dict(type='DKDLoss', on='logits'),
     loss_fitnet=dict(type='FitNetLoss', on=dict(student=STAGES[1], adapter=RELU)),
     loss_kd=dict(type='KDLoss', on='logits'),
+    loss_lakd=dict(type='LAKDLoss', on=STAGES),
     loss_lskd=dict(type='LSKDLoss', on='logits', loss=dict(type='NKDLoss')),
     loss_luminet=dict(type='LumiNetLoss', on='logits', alpha=2.0),
     loss_mlkd=dict(type='MLKDLoss', on='logits'),
@@ -48,13 +50,29 @@ ENTRIES = dict(
     loss_pkt=dict(type='PKTLoss', on='neck'),
     loss_review_kd=dict(type='ReviewKDLoss', on=dict(student=POOLED)),
     loss_rkd=dict(type='RKDLoss', on='neck'),
+    loss_sdd=dict(type='SDDLoss', on='cells.logits', loss=dict(type='DKDLoss')),
     loss_sp=dict(type='SPLoss', on=STAGES[-1]),
     loss_srrl=dict(type='SRRLLoss', on=dict(student='backbone', adapter=RELU)),
+    loss_unikd=dict(
+        type='UniKDLoss',
+        on=dict(student=[*STAGES, 'neck', 'head'], teacher=[PREACTS[0], 'head']),
+    ),
     loss_wsld=dict(type='WSLDLoss', on='logits'),
     loss_wttm=dict(type='WTTMLoss', on='logits'),
 )
 #: Those that train something of their own.
-LEARNING = {'crd', 'ctkd', 'fitnet', 'ofa', 'ofd', 'review_kd', 'srrl'}
+LEARNING = {
+    'aekt',
+    'crd',
+    'ctkd',
+    'fitnet',
+    'lakd',
+    'ofa',
+    'ofd',
+    'review_kd',
+    'srrl',
+    'unikd',
+}
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
 
 
@@ -144,7 +162,7 @@ class TestAlone:
         seen = {}
         term.register_forward_pre_hook(lambda module, args: seen.update(args=args))
         model(data['inputs'], data['data_samples'], mode='loss')
-        aligned, samples = seen['args']
+        aligned, samples, _ = seen['args']
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             fake = Aligned(
                 [mode.from_tensor(one.detach()).requires_grad_() for one in aligned[0]],

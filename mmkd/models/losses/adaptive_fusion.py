@@ -5,7 +5,7 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
-from .review_fusion import _resize as resize
+from .review_fusion import resize
 
 
 class AdaptiveFusion(nn.Module):

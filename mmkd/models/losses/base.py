@@ -132,7 +132,7 @@ class DistillLoss(nn.Module):
         levels = zip(student, teacher, targets)
         return sum(self._compare_one(*level, count) for level in levels) / count
 
-    def _compare_one(self, student, teacher, target, count):
+    def _compare_one(self, student, teacher, target, count=1):
         if student.numel() == 0:
             # A gradient of zero for what the loss learns, too: DDP waits for one.
             return sum((p.sum() for p in self.parameters()), student.sum()) * 0.0

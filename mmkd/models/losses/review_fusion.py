@@ -54,13 +54,14 @@ class ReviewFusion(nn.Module):
         """
         maps = self.reduce(maps)
         if self.attend is not None:
-            residual = _resize(residual, maps.shape[2:])
+            residual = resize(residual, maps.shape[2:])
             both = torch.cat([maps, residual], dim=1)
             for_maps, for_residual = self.attend(both).chunk(2, dim=1)
             maps = for_maps * maps + for_residual * residual
-        maps = _resize(maps, size)
+        maps = resize(maps, size)
         return self.expand(maps), maps
 
 
-def _resize(maps, size):
+def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Return maps ``(N, C, H, W)`` of the height and width ``size``, nearest."""
     return maps if maps.shape[2:] == size else F.interpolate(maps, size)

@@ -90,8 +90,9 @@ class UniKDLoss(DistillLoss):
         on=['roi_head.bbox_roi_extractor', 'roi_head.bbox_head']
 
     The paper's own code is not known; this follows a public repository that we take for
-    its first author's. Ours are ``'gaussian'``, the paper's analytical form as we read
-    it, with the agreement still on draws, and the clamped log-variances.
+    its first author's. Ours are the form for detectors, which we could not confirm
+    there; ``'gaussian'``, the paper's analytical form as we read it, with the agreement
+    still on draws; and the clamped log-variances.
 
     Args:
         constraint (str): ``'sampled'`` compares draws, ``'gaussian'`` the Gaussians in

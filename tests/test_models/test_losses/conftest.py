@@ -19,8 +19,10 @@ class Golden:
         inputs = case['inputs']
         random = np.random.RandomState(inputs['seed'])
         self.labels = None
-        if inputs['kind'] == 'logits':
-            shape = inputs['batch'], inputs['classes']
+        if inputs['kind'] in ('logits', 'patch_logits'):
+            shape = [
+                inputs[key] for key in ('batch', 'classes', 'cells') if key in inputs
+            ]
             student = random.randn(*shape) * inputs['student_scale']
             teacher = random.randn(*shape) * inputs['teacher_scale']
             labels = random.randint(0, inputs['classes'], size=inputs['batch'])
