@@ -70,6 +70,12 @@ def show(distiller: Distiller) -> None:
                 str(term.schedule) if first else '',
             )
     console.print(losses)
+    for term in distiller.terms:
+        if term.cuts:
+            console.print(
+                f'{term.name} ends the gradient behind {", ".join(term.cuts)}: what '
+                'comes after does not train what is before.'
+            )
     extra = sum(p.numel() for p in distiller.distill.parameters())
     console.print(
         f'Trained beside the student, dropped at export: {extra:,} parameters.'

@@ -1,5 +1,5 @@
 # UniKD on RoI features, class logits and box deltas, Faster R-CNN: ResNet-101-FPN
-# teaches ResNet-18-FPN. Weights as reported of a public fork: not confirmed, so ours.
+# teaches ResNet-18-FPN. Form and weights of UniKD are ours, see README.md.
 _base_ = './none_frcnn.py'
 student = _base_.model
 model = dict(

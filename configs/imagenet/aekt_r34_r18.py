@@ -11,7 +11,7 @@ model = dict(
             type='AEKTLoss',
             on='logits',
             tau=1.0,
-            explicit_weight=1.0,
+            explicit_weight=0.1,
             implicit_weight=0.5,
         )
     ),

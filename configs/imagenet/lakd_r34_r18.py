@@ -2,7 +2,7 @@
 # ours. Parts end behind the stages.
 _base_ = './none_r34_r18.py'
 student = _base_.model
-student.head.loss.loss_weight = 0.5
+student.head.loss.loss_weight = 0.9
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',
@@ -12,8 +12,8 @@ model = dict(
         loss_lakd=dict(
             type='LAKDLoss',
             on=[f'backbone.layer{n}' for n in (1, 2, 3, 4)],
-            attention_weight=0.5,
-            local_weight=1.0,
+            attention_weight=0.1,
+            local_weight=10.0,
         )
     ),
 )

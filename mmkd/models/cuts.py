@@ -5,6 +5,9 @@ from typing import Callable, Dict, Sequence
 import torch
 from torch import Tensor, nn
 
+from mmkd.errors import ConfigError
+
+from .losses.base import full_precision
 from .taps import Taps, find_module
 from .teacher_pass import TeacherPass
 from .term import Term
@@ -29,6 +32,9 @@ class Cuts:
         terms (Sequence[Term]): Those of this step.
         taps (Taps): What they record of the student.
         passes (dict[str, TeacherPass]): The teachers', begun.
+
+    Raises:
+        ConfigError: The student calls modules in another order than ``on=`` names them.
     """
 
     def __init__(
@@ -68,26 +74,39 @@ class Cuts:
         return end_here
 
     def _learn(self, term, path):
-        level = list(term.cuts).index(path)
-        taught_by = term.pairing.teacher_outputs[level]
-        value = term.part(
-            level,
-            self._taps[path].outputs()[0],
-            self._passes[term.teacher].taps[taught_by].outputs()[0],
-        )
+        given = self.given[term.name]
+        paths = list(term.pairing.student_outputs)
+        last = paths.index(path)
+        for later in paths[last + 1 :]:
+            if self._taps[later].calls:
+                raise ConfigError(
+                    f'{term.name}: on= names {later!r} after {path!r}, but the student '
+                    'does not call it after; list the modules in the order in which '
+                    'it does, each once.'
+                )
+        levels = [level for level in range(last + 1) if level not in given]
+        value = sum(self._value(term, level) for level in levels)
         mine = [*self._student.parameters(), *term.parameters()]
         mine = [parameter for parameter in mine if parameter.requires_grad]
         if not value.requires_grad:
             return
-        gradients = torch.autograd.grad(
-            value,
-            mine,
-            torch.full_like(value, SCALE),
-            retain_graph=self._is_needed_by_others(term),
-            allow_unused=True,
-        )
+        with full_precision(value.device):
+            gradients = torch.autograd.grad(
+                value,
+                mine,
+                torch.full_like(value, SCALE),
+                retain_graph=self._is_needed_by_others(term),
+                allow_unused=True,
+            )
         known = [pair for pair in zip(mine, gradients) if pair[1] is not None]
-        self.given[term.name][level] = Known.apply(value.detach(), *sum(known, ()))
+        given.update(dict.fromkeys(levels, value.new_zeros(())))
+        given[last] = Known.apply(value.detach(), *sum(known, ()))
+
+    def _value(self, term, level):
+        teacher = self._passes[term.teacher].taps
+        ours = self._taps[term.pairing.student_outputs[level]].outputs()[0]
+        theirs = teacher[term.pairing.teacher_outputs[level]].outputs()[0]
+        return term.part(level, ours, theirs)
 
     def _is_needed_by_others(self, term):
         others = (other for other in self._terms if other is not term)

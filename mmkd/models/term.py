@@ -118,7 +118,7 @@ class Term(nn.Module):
 
     @property
     def cuts(self) -> Sequence[str]:
-        """Student modules behind which the gradient ends, the first levels."""
+        """Student modules behind which the gradient ends."""
         return self.loss.cuts
 
     def part(self, level: int, student: Tensor, teacher: Tensor) -> Tensor:

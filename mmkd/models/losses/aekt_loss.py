@@ -87,7 +87,7 @@ class AEKTLoss(LabelledLoss):
 
     Args:
         tau (float): Temperature. Defaults to 4.0.
-        explicit_weight (float): :math:`w_e`; 0 leaves the part out. Defaults to 1.0.
+        explicit_weight (float): :math:`w_e`; 0 leaves the part out. Defaults to 0.1.
         implicit_weight (float): :math:`w_i`; 0 leaves the part out. Defaults to 1.0.
         max_ratio (float): Clip of the ratio, at least 1, the ratio of equal
             predictions. Defaults to 5.0.
@@ -100,7 +100,7 @@ class AEKTLoss(LabelledLoss):
     def __init__(
         self,
         tau: float = 4.0,
-        explicit_weight: float = 1.0,
+        explicit_weight: float = 0.1,
         implicit_weight: float = 1.0,
         max_ratio: float = 5.0,
         soft_targets: str = 'error',

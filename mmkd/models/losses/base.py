@@ -68,9 +68,9 @@ class DistillLoss(nn.Module):
     #: Whether each level of the student has one of the teacher's to go with. Where not,
     #: :meth:`forward` is overridden and :attr:`adapts` is False.
     pairs_levels = True
-    #: Student modules behind which the gradient ends while this loss is live: those of
-    #: the first levels. Such a loss has a method ``part`` for one level, and takes what
-    #: it said as ``given``; see :class:`LAKDLoss` and :class:`~mmkd.models.cuts.Cuts`.
+    #: Student modules among those compared behind which the gradient ends while this
+    #: loss is live. Such a loss has a method ``part`` for one level, and takes what it
+    #: said as ``given``; see :class:`LAKDLoss` and :class:`~mmkd.models.cuts.Cuts`.
     cuts: Sequence[str] = ()
     #: Whether levels are summed, as the authors of some losses do, or averaged.
     sum_levels = False

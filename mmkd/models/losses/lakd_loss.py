@@ -12,7 +12,7 @@ from ..adapters import ConvAdapter
 from .at_loss import pool_to_smaller
 from .base import DistillLoss, LossInputs, full_precision, promoted
 from .checks import not_negative, whole
-from .token_maps import as_map
+from .token_maps import as_map, map_shape
 
 
 def activation_map(
@@ -73,11 +73,11 @@ class LAKDLoss(DistillLoss):
     .. math:: w_{att} \sum_l \mathrm{attention}(F^S_l, F^T_l)
         + w_{local} \sum_l \mathrm{mean}\, |A_l F^S_l - F^T_l|^2
 
-    The student is cut behind each module in ``on=`` but the last: the gradient of what
-    comes after does not pass, so every part up to a cut learns from its own term alone,
-    and the cross-entropy trains the last part and the head. No value of the forward
-    pass changes. ``on=`` the names of the stages cuts between these, others cut
-    elsewhere.
+    The modules in ``on=``, from shallow to deep, are compared, and the student is cut
+    behind each but the last: the gradient of what comes after does not pass, so every
+    part up to a cut learns from its own terms alone, and the cross-entropy trains the
+    last part and the head. No value of the forward pass changes, and a part's
+    activations are freed before the next one begins.
 
     The published total is :math:`\alpha L_{hard} + (1 - \alpha) L_{att} + \beta
     L_{local}`: give the cross-entropy the weight :math:`\alpha`, and
@@ -90,26 +90,28 @@ class LAKDLoss(DistillLoss):
     Tokens ``(N, L, C)`` of ViT and Swin are taken as maps. Labels are not used.
 
     Args:
-        attention_weight (float): :math:`w_{att}`. Defaults to 0.5.
-        local_weight (float): :math:`w_{local}`. Defaults to 1.0.
+        attention_weight (float): :math:`w_{att}`. Defaults to 0.1.
+        local_weight (float): :math:`w_{local}`. Defaults to 10.0.
         average (float): Of the average in the activation map. Defaults to 1.0.
         maximum (float): Of the maximum in it. Defaults to 1.0.
         pool_size (int): Side of the windows in it. Defaults to 2.
+        cuts (Sequence[str], optional): The student's modules to cut behind, among
+            those in ``on=``; ``[]`` cuts nowhere. Defaults to all but the last.
 
     Raises:
         ConfigError: What is compared are no maps, or an argument is out of its range.
     """
 
     adapts = False
-    ranks = (4, 3)
 
     def __init__(
         self,
-        attention_weight: float = 0.5,
-        local_weight: float = 1.0,
+        attention_weight: float = 0.1,
+        local_weight: float = 10.0,
         average: float = 1.0,
         maximum: float = 1.0,
         pool_size: int = 2,
+        cuts: Optional[Sequence[str]] = None,
     ) -> None:
         super().__init__()
         values = dict(
@@ -130,6 +132,7 @@ class LAKDLoss(DistillLoss):
         self.average = average
         self.maximum = maximum
         self.pool_size = whole('LAKDLoss', 'pool_size', pool_size)
+        self.cuts = cuts
         self.adapters = nn.ModuleList()
         self._terms: Dict[int, Tuple[Tensor, Tensor]] = {}
 
@@ -142,11 +145,16 @@ class LAKDLoss(DistillLoss):
                 f'{len(inputs.student)} maps, but each part of the student has one; '
                 'name modules that put out one map, such as the stages of a backbone.'
             )
-        self.cuts = inputs.student_outputs[:-1]
+        if self.cuts is None:
+            self.cuts = list(inputs.student_outputs[:-1])
+        unknown = set(self.cuts) - set(inputs.student_outputs)
+        if isinstance(self.cuts, str) or unknown:
+            raise ConfigError(
+                f'{inputs.where}: cuts must be a list of modules in on=, got '
+                f'{self.cuts!r}; choose among {", ".join(inputs.student_outputs)}.'
+            )
         for ours, theirs in zip(inputs.student, inputs.teacher):
-            channels = [
-                shape[1] if len(shape) == 4 else shape[2] for shape in (ours, theirs)
-            ]
+            channels = [map_shape(shape, inputs.where)[1] for shape in (ours, theirs)]
             same = channels[0] == channels[1]
             self.adapters.append(nn.Identity() if same else ConvAdapter(*channels))
 

@@ -1,6 +1,6 @@
 """Scale decoupled distillation: a logit loss on the cells of an image."""
 
-from typing import Optional, Sequence
+from typing import Dict, Optional
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs, full_precision, promoted
+from .base import DistillLoss, LossInputs
 from .build import build_inside
 from .checks import positive
 from .labelled_loss import LabelledLoss
@@ -92,29 +92,17 @@ class SDDLoss(LabelledLoss):
         )
         self.loss.fit(inputs._replace(student=student, teacher=teacher))
 
-    def forward(
-        self,
-        student: Sequence[Tensor],
-        teacher: Sequence[Tensor],
-        targets: Sequence[Optional[Tensor]],
-    ) -> Tensor:
-        """Compare logits ``(N, K, M)`` of cells, see :meth:`.DistillLoss.forward`."""
-        with full_precision(student[0].device):
-            levels = list(map(self._compare_level, student, teacher, targets))
-        means = sum(levels) / len(levels)
-        self.parts = dict(zip(('consistent', 'complementary'), means.detach()))
-        return means.sum()
-
-    def _compare_level(self, student, teacher, target):
-        """Both parts ``(2,)``, of the consistent and of the complementary cells."""
-        if student.numel() == 0:
-            return student.sum().expand(2) * 0.0
-        student, teacher = promoted(student), promoted(teacher)
+    def compare(
+        self, student: Tensor, teacher: Tensor, target: Tensor
+    ) -> Dict[str, Tensor]:
+        """Return what consistent and complementary cells ``(N, K, M)`` make up."""
         target = self.classes(target)
         consistent = consistent_cells(teacher, target).flatten()
         values = self._of_each_cell(student, teacher, target)
-        complementary = self.beta * (values * ~consistent).mean()
-        return torch.stack([(values * consistent).mean(), complementary])
+        return dict(
+            consistent=(values * consistent).mean(),
+            complementary=self.beta * (values * ~consistent).mean(),
+        )
 
     def _of_each_cell(self, student, teacher, target):
         """The loss inside, ``(N * M,)``."""

@@ -77,8 +77,8 @@ class CellsPairing(ClassificationPairing):
             same = maps.dim() == 4 and maps.size(1) == classifier.in_features
             if same:
                 ours = classifier(promoted(maps).mean(dim=(2, 3)))
-                # Half a percent: a teacher may answer in half precision.
-                same = (ours - logits).abs().max() <= 5e-3 * logits.abs().max() + 1e-6
+                # Half precision is off by a percent, another pooling by far more.
+                same = (ours - logits).abs().max() <= 5e-2 * logits.abs().max() + 1e-6
             if not same:
                 raise ConfigError(
                     f'on={self.name!r}: the head of the {role} does not classify the '
