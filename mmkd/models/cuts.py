@@ -25,7 +25,9 @@ class Cuts:
     what came before. As nobody waits for a gradient from above, each part takes that of
     its own loss at once, and its activations are freed before the next part begins:
     together the parts need the memory of the largest. They are kept where another term
-    has recorded something inside.
+    has recorded something before. Nothing may go round a cut, such as a shortcut or an
+    earlier stage's map that a neck takes, nor may a part recompute its activations
+    (``with_cp``): torch then ends in the backward pass.
 
     Args:
         student (nn.Module): The student.
@@ -49,12 +51,16 @@ class Cuts:
         self._taps = taps
         self._passes = passes
         self._handles: list = []
+        self._paths = list(dict.fromkeys(path for term in terms for path in term.cuts))
+        self._trained = []
+        if self._paths:
+            self._trained = [p for p in student.parameters() if p.requires_grad]
         #: The losses of the parts that have learned, by term and level: values whose
         #: gradient is known.
         self.given: Dict[str, Dict[int, Tensor]] = {term.name: {} for term in terms}
 
     def __enter__(self) -> 'Cuts':
-        for path in dict.fromkeys(path for one in self._terms for path in one.cuts):
+        for path in self._paths:
             module = find_module(self._student, path, 'student')
             self._handles.append(module.register_forward_hook(self._end(path)))
         return self
@@ -86,10 +92,10 @@ class Cuts:
                 )
         levels = [level for level in range(last + 1) if level not in given]
         value = sum(self._value(term, level) for level in levels)
-        mine = [*self._student.parameters(), *term.parameters()]
-        mine = [parameter for parameter in mine if parameter.requires_grad]
         if not value.requires_grad:
             return
+        mine = [*self._trained, *term.parameters()]
+        # As an ordinary backward pass, which is outside of autocast.
         with full_precision(value.device):
             gradients = torch.autograd.grad(
                 value,
@@ -98,7 +104,8 @@ class Cuts:
                 retain_graph=self._is_needed_by_others(term),
                 allow_unused=True,
             )
-        known = [pair for pair in zip(mine, gradients) if pair[1] is not None]
+        # Divided here: a CUDA graph would write over its own gradients.
+        known = [(p, g / SCALE) for p, g in zip(mine, gradients) if g is not None]
         given.update(dict.fromkeys(levels, value.new_zeros(())))
         given[last] = Known.apply(value.detach(), *sum(known, ()))
 
@@ -119,14 +126,13 @@ class Known(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, value: Tensor, *pairs: Tensor) -> Tensor:
-        """Return ``value``; after each parameter its gradient times SCALE is given."""
+        """Return ``value``; ``pairs`` alternate parameters and their gradients."""
         ctx.save_for_backward(*pairs[1::2])
         return value.clone()
 
     @staticmethod
     def backward(ctx, factor: Tensor) -> tuple:
         """Return the gradients, times what the value was multiplied by."""
-        factor = factor / SCALE
         found = []
         for gradient in ctx.saved_tensors:
             found += [gradient * factor, None]

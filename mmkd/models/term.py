@@ -139,7 +139,13 @@ class Term(nn.Module):
             given (dict[int, Tensor], optional): What :meth:`part` said of levels, see
                 :class:`~mmkd.models.cuts.Cuts`.
         """
-        student = list(map(_call, self.adapters, aligned.student))
+        given = given or {}
+        student = [
+            tensor if level in given else adapter(tensor)
+            for level, (adapter, tensor) in enumerate(
+                zip(self.adapters, aligned.student)
+            )
+        ]
         extras = dict(given=given) if given else {}
         if self.loss.needs_index:
             device = student[0].device
@@ -165,10 +171,6 @@ class Term(nn.Module):
         if self._adapter == 'auto' and not self.loss.adapts:
             return None
         return build_adapter(our, their, where, self._adapter)
-
-
-def _call(adapter, tensor):
-    return adapter(tensor)
 
 
 def _check_columns(our, their, where):

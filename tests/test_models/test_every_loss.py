@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -190,6 +191,19 @@ class TestAlone:
         resumed.load_state_dict(state)
         logs = [step(one, build_optim_wrapper(one, SGD), 2) for one in (model, resumed)]
         assert logs[0] == logs[1]
+
+    def test_an_averaged_copy_saves_the_same_keys(self, name):
+        model = distiller([name])
+        wrapper = build_optim_wrapper(model, SGD)
+        step(model, wrapper)  # what a loss keeps of a step is copied too
+        averaged = ExponentialMovingAverage(model, momentum=0.5)
+        before = copy.deepcopy(averaged.module.state_dict())
+        step(model, wrapper, 1)
+        averaged.update_parameters(model)
+        after = averaged.module.state_dict()
+        assert after.keys() == model.state_dict().keys()
+        assert not torch.equal(after['head.fc.bias'], before['head.fc.bias'])
+        assert averaged.module.teachers['teacher'] is model.teachers['teacher']
 
     def test_a_schedule_that_is_over_leaves_every_parameter_in_the_graph(self, name):
         model = distiller([name], weight=dict(value=1.0, stop=1, unit='iter'))

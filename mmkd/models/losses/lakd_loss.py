@@ -77,7 +77,8 @@ class LAKDLoss(DistillLoss):
     behind each but the last: the gradient of what comes after does not pass, so every
     part up to a cut learns from its own terms alone, and the cross-entropy trains the
     last part and the head. No value of the forward pass changes, and a part's
-    activations are freed before the next one begins.
+    activations are freed before the next one begins. Nothing may go round a cut, see
+    :class:`~mmkd.models.cuts.Cuts`.
 
     The published total is :math:`\alpha L_{hard} + (1 - \alpha) L_{att} + \beta
     L_{local}`: give the cross-entropy the weight :math:`\alpha`, and
@@ -147,8 +148,8 @@ class LAKDLoss(DistillLoss):
             )
         if self.cuts is None:
             self.cuts = list(inputs.student_outputs[:-1])
-        unknown = set(self.cuts) - set(inputs.student_outputs)
-        if isinstance(self.cuts, str) or unknown:
+        listed = isinstance(self.cuts, (list, tuple))
+        if not listed or set(self.cuts) - set(inputs.student_outputs):
             raise ConfigError(
                 f'{inputs.where}: cuts must be a list of modules in on=, got '
                 f'{self.cuts!r}; choose among {", ".join(inputs.student_outputs)}.'
