@@ -11,6 +11,7 @@ Nothing here reads data or downloads weights.
 """
 
 import copy
+import functools
 from typing import Sequence, Union
 
 import numpy as np
@@ -39,6 +40,8 @@ NUM_SAMPLES = 1000
 RESNETS = ('ResNet', 'ResNetV1c', 'ResNetV1d', 'CIFARBottleneckResNet')
 #: Least depths of the CIFAR networks.
 DEPTHS = dict(CIFARResNet=8, CIFARWideResNet=10, CIFARVGG=8)
+#: What backbones put out, asked once each: channels by scope and config.
+CHANNELS_OUT = {}
 
 
 def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
@@ -46,15 +49,17 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
 
     Depths, widths, memories and counts of proposals go down; types, stages, levels,
     losses, classes and all that is not a network stay. ResNets keep their kind of block
-    (18 and 34 become 18, deeper ones 50), CIFAR networks their widths and, where a loss
-    names batch norms in them, their depths; a backbone other than these and
+    (18 and 34 become 18, deeper ones 50). CIFAR networks other than ResNets keep their
+    widths, and where a loss names batch norms in them, all keep their depths; their
+    shapes are checked on images of CIFAR's size. A backbone other than these and
     MobileNetV2 stays as it is. Nothing loads weights: students start from random
     ones, and teachers have them, inline and with ``allow_untrained=True``.
 
     Args:
         cfg (str | Config): A Distiller's or a stock model's, or its path
             (``package::path`` too). It is not changed.
-        width (int): Base channels of ResNets, 64 in stock ones. Defaults to 8.
+        width (int): Base channels of ResNets, 64 in stock ones; those of MobileNetV2
+            and of CIFAR's ResNets go down by the same factor. Defaults to 8.
 
     Returns:
         Config: For a Runner, or :func:`mmkd.engine.config.build_model`.
@@ -65,6 +70,8 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
         cfg.model = _shrink_model(model, scope, width)
         return cfg
     model.student = _shrink_model(model.student, scope, width)
+    if _name(model.student.backbone).startswith('CIFAR'):
+        model.setdefault('probe_size', (32, 32))
     for term in model.losses.values():
         if 'num_samples' in term:
             term.num_samples = min(term.num_samples, NUM_SAMPLES)
@@ -79,7 +86,7 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
 
 def toy_classifier(classes: int = 10, width: int = 8) -> ConfigDict:
     """Describe a small mmpretrain classifier, a ResNet-18, for any default scope."""
-    model = load_config('mmpretrain::_base_/models/resnet18.py').model
+    model = _stock('mmpretrain::_base_/models/resnet18.py').model
     model.head.update(num_classes=classes, topk=(1,))
     stats = dict(mean=[127.5] * 3, std=[64.0] * 3, to_rgb=True)
     model.data_preprocessor = dict(type='ClsDataPreprocessor', **stats)
@@ -88,7 +95,7 @@ def toy_classifier(classes: int = 10, width: int = 8) -> ConfigDict:
 
 def toy_detector(kind: str = 'faster', classes: int = 5, width: int = 8) -> ConfigDict:
     """Describe a small mmdet detector of :data:`DETECTORS`, for any default scope."""
-    model = load_config(DETECTORS[kind]).model
+    model = _stock(DETECTORS[kind]).model
     _set_all(model.roi_head, dict(num_classes=classes))
     return ConfigDict(_shrink_model(model, 'mmdet', width), _scope_='mmdet')
 
@@ -153,13 +160,22 @@ def detection_batch(
     return pseudo_collate(batch)
 
 
+# MMEngine reads all of a package's metafiles for every base in it.
+_load_once = functools.cache(load_config)
+
+
+def _stock(path):
+    return copy.deepcopy(_load_once(path))
+
+
 def _noise(rng, height, width):
     return torch.tensor(rng.integers(256, size=(3, height, width), dtype=np.uint8))
 
 
 def _shrink_teacher(teacher, width, depths):
     config = teacher['config']
-    config = load_config(config)._cfg_dict if isinstance(config, str) else config
+    if isinstance(config, str):
+        config = (_stock if '::' in config else load_config)(config)._cfg_dict
     whole = dict(model=config) if 'type' in config else dict(config)
     model = whole['model'].get('student', whole['model'])
     whole['model'] = _shrink_model(model, whole.get('default_scope'), width, depths)
@@ -181,17 +197,29 @@ def _shrink_model(model, scope, width, depths=DEPTHS):
 
 def _shrink_backbone(backbone, scope, width, depths):
     """Shrink in place; return the channels that it puts out."""
-    if backbone.type.split('.')[-1] in RESNETS:
+    name = _name(backbone)
+    if name in RESNETS:
         depth = 18 if backbone.depth < 50 else 50
         backbone.update(depth=depth, base_channels=width, stem_channels=width)
-    elif backbone.type == 'MobileNetV2':
+    elif name == 'MobileNetV2':
         backbone.widen_factor = width / 64
-    elif backbone.type.split('.')[-1] in depths:
-        backbone.depth = depths[backbone.type.split('.')[-1]]
-    with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng([]):
-        network = MODELS.build(backbone)
-    network.eval()
-    return [level.size(1) for level in network(torch.zeros(1, 3, 64, 64))]
+    elif name in depths:
+        backbone.depth = depths[name]
+    if name == 'CIFARResNet':
+        widths = backbone.get('widths', (16, 16, 32, 64))
+        backbone.widths = [max(channels * width // 64, 1) for channels in widths]
+    known = scope, repr(backbone)
+    if known not in CHANNELS_OUT:
+        with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng([]):
+            network = MODELS.build(backbone)
+        network.eval()
+        levels = network(torch.zeros(1, 3, 64, 64))
+        CHANNELS_OUT[known] = [level.size(1) for level in levels]
+    return CHANNELS_OUT[known]
+
+
+def _name(backbone):
+    return backbone.type.split('.')[-1]
 
 
 def _set_all(spec, values):

@@ -25,7 +25,9 @@ def isolated_rng() -> Iterator[None]:
 
 
 def made_up_images(student: nn.Module, size: Optional[Sequence[int]] = None) -> Tensor:
-    """Make two black images ``(2, 3, H, W)``.
+    """Make two images of noise ``(2, 3, H, W)``, the same ones each time.
+
+    To black ones a network without biases puts out zeros, of which nothing can be told.
 
     Args:
         student (nn.Module): The student.
@@ -35,7 +37,8 @@ def made_up_images(student: nn.Module, size: Optional[Sequence[int]] = None) -> 
     if size is None:
         size = getattr(getattr(student, 'backbone', None), 'img_size', 128)
     height, width = (size, size) if isinstance(size, int) else size
-    return torch.zeros(2, 3, height, width)
+    noise = torch.Generator().manual_seed(0)
+    return torch.randn(2, 3, height, width, generator=noise)
 
 
 @torch.no_grad()

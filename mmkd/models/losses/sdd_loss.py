@@ -42,8 +42,8 @@ class SDDLoss(LabelledLoss):
         w_{nm} = 1 \text{ where } c_{nm} = c_{n1}, \text{ else } \beta
 
     with :math:`c` of :func:`consistent_cells`. As in the released code it is averaged
-    over the cells, where the paper writes a sum. With the scale 1 alone it is the loss
-    inside, bit for bit.
+    over the cells, where the paper writes a sum. With the scale 1 alone, pooled
+    directly, it is the loss inside, bit for bit.
 
     It compares ``on='cells.logits'``, or ``on=dict(pairing='cells.logits',
     scales=[1, 2])``: the paper takes 1 and 2 for networks of one family and 1, 2 and 4
