@@ -2,6 +2,7 @@
 # authors'. Stages are compared after activation (ours): stock networks have no module
 # that puts out what is before it.
 _base_ = './none_r34_r18.py'
+levels = [*(f'backbone.layer{n}' for n in (1, 2, 3, 4)), 'neck', 'head']
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',
@@ -11,17 +12,13 @@ model = dict(
         loss_dkd=dict(
             type='DKDLoss',
             on='logits',
-            alpha=1.0,
             beta=0.5,
             tau=1.0,
             weight=dict(value=1.0, warmup_epochs=1),
         ),
         loss_unikd=dict(
             type='UniKDLoss',
-            on=dict(
-                student=[*(f'backbone.layer{n}' for n in (1, 2, 3, 4)), 'neck', 'head'],
-                teacher=['backbone.layer1', 'head'],
-            ),
+            on=dict(student=levels, teacher=['backbone.layer1', 'head']),
         ),
     ),
 )

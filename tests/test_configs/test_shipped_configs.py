@@ -31,7 +31,7 @@ CE_WEIGHTS = {
     # The recipe is half cross-entropy, half KD.
     'imagenet/kd_r34_r18.py': 0.5,
     'imagenet/kd_r50_mv1.py': 0.5,
-    'imagenet/lakd_r34_r18.py': 0.5,
+    'imagenet/lakd_r34_r18.py': 0.9,
     'imagenet/lskd_r34_r18.py': 0.1,
     'imagenet/lskd_r50_mv1.py': 0.1,
     'imagenet/sdkd_r34_r18.py': 0.1,
@@ -42,15 +42,21 @@ CE_WEIGHTS = {
 }
 
 
+#: MMEngine reads all metafiles of a package for every base in it: 0.3 s each.
+load_once = functools.cache(mmengine.load)
+
+
 @functools.cache
 def read(path):
-    return Config.fromfile(CONFIGS / path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmengine.config.utils, 'load', load_once)
+        return Config.fromfile(CONFIGS / path)
 
 
 METHODS = [path for path in PATHS if read(path).model.type == 'mmkd.Distiller']
 CIFAR = [path for path in METHODS if path.startswith('cifar100')]
 for method, weight in dict(
-    kd=0.1, lskd=0.1, ctkd=0.1, mlkd=0.2, sdkd=0.1, lakd=0.5
+    kd=0.1, lskd=0.1, ctkd=0.1, mlkd=0.2, sdkd=0.1, lakd=0.9
 ).items():
     CE_WEIGHTS.update({path: weight for path in CIFAR if f'/{method}_' in path})
 #: What MLKD changes beside its student: the two views, and how long and fast it learns.
@@ -78,14 +84,6 @@ OURS = dict(
 PUBLISHED = [path for path in METHODS if path.startswith(('coco', 'imagenet'))]
 
 
-@pytest.fixture(scope='module', autouse=True)
-def model_zoos_are_read_once():
-    """MMEngine reads all metafiles of a package for every base in it: 0.3 s each."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mmengine.config.utils, 'load', functools.cache(mmengine.load))
-        yield
-
-
 def base_of(path):
     """Path of the config that a method's config is a diff over: its pair."""
     if path in CIFAR:
@@ -103,7 +101,8 @@ def build(path):
     network = cfg.model.get('student', cfg.model)
     if 'head' in network:
         classes = network.head.num_classes
-        batch = classification_batch(classes=classes, size=64)
+        size = 32 if path.startswith('cifar100') else 64
+        batch = classification_batch(classes=classes, size=size)
         for term in getattr(model, 'terms', ()):
             term.loss.see_training_set(torch.arange(1000) % classes)
     else:

@@ -95,40 +95,6 @@ def test_where_the_teacher_is_certain(dtype):
     assert wsld_loss(sure, softer, label, 2000.0).item() == 0
 
 
-def test_unchanged_by_doubling_the_batch_and_by_the_order_of_samples():
-    student, teacher, labels = draw()
-    once = call(student, teacher, labels).item()
-    doubled = call(*(torch.cat([item, item]) for item in draw()))
-    assert doubled.item() == pytest.approx(once, rel=1e-9)
-    reversed_ = call(student.flip(0), teacher.flip(0), labels.flip(0))
-    assert reversed_.item() == pytest.approx(once, rel=1e-9)
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize('sign', [1, -1])
-def test_finite_for_huge_logits(dtype, sign):
-    student, teacher, labels = draw()
-    student = (student.detach() * 1e4).to(dtype).requires_grad_()
-    value = call(student, (sign * teacher * 1e4).to(dtype), labels)
-    value.backward()
-    assert value.dtype == torch.float32
-    assert value.isfinite() and student.grad.isfinite().all()
-
-
-def test_mixed_labels_are_refused_or_taken_by_their_largest():
-    student, teacher, labels = draw()
-    soft = 0.7 * torch.eye(5)[labels] + 0.06
-    for target in soft, None:
-        with pytest.raises(ConfigError, match='WSLDLoss needs one label a sample'):
-            call(student, teacher, target)
-    mixed = call(student, teacher, soft, soft_targets='argmax')
-    assert mixed == call(student, teacher, labels)
-    assert WSLDLoss.needs_target
-    assert not WSLDLoss().takes_soft_targets
-    assert WSLDLoss(soft_targets='argmax').takes_soft_targets
-
-
-@pytest.mark.parametrize('wrong', [dict(tau=0), dict(soft_targets='mean')])
-def test_bad_arguments_are_refused_when_building(wrong):
-    with pytest.raises(ConfigError, match=f'WSLDLoss: {next(iter(wrong))} must be'):
-        WSLDLoss(**wrong)
+def test_tau_must_be_positive():
+    with pytest.raises(ConfigError, match='WSLDLoss: tau must be'):
+        WSLDLoss(tau=0)

