@@ -275,11 +275,9 @@ def test_finite_for_huge_and_for_no_features(dtype, scale):
 def test_does_not_wait_for_the_device(learned_early):
     """A fake tensor has no value to wait for: reading one raises."""
     loss = build()
+    drawn = [draw(shapes, dtype=torch.float32) for shapes in (OURS, THEIRS)]
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        student, teacher = (
-            [mode.from_tensor(one) for one in draw(shapes, dtype=torch.float32)]
-            for shapes in (OURS, THEIRS)
-        )
+        student, teacher = (list(map(mode.from_tensor, side)) for side in drawn)
         student = [one.requires_grad_() for one in student]
         given = {}
         if learned_early:
