@@ -17,9 +17,9 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from mmkd.benchmark import Pool, plan, write_report
-from mmkd.benchmark.files import locked
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
+from mmkd.files import locked
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 

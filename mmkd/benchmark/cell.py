@@ -9,10 +9,9 @@ from typing import Dict, List, Optional, Set
 from mmengine.config import Config
 
 from mmkd.errors import DataError
+from mmkd.files import read_json, write_json, write_text
 from mmkd.visualization import read_scalars
 from mmkd.visualization.curves import Curve
-
-from .files import read_json, write_json, write_text
 
 METRIC = 'accuracy/top1'
 

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import Dict, Optional
 
+from mmkd.provenance import revision
+
 from .cell import Cell
-from .provenance import revision
 
 ACCOUNT_EVERY = 2.0  # seconds
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

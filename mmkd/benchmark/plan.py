@@ -13,9 +13,9 @@ from mmkd.engine.batch_check import check_batch_size
 from mmkd.engine.config import load_config
 from mmkd.engine.data_check import SELF_MADE, check_data
 from mmkd.errors import CheckpointError, ConfigError
+from mmkd.files import read_json
 
 from .cell import Cell
-from .files import read_json
 from .shrink import leaf_of, shrink, teachers_of
 from .shrink_epochs import check_loop
 from .slicing import digest, slice_teachers

@@ -10,10 +10,10 @@ from typing import Callable, Dict, List, Optional, Sequence
 from mmengine.device import get_device
 
 from mmkd.errors import ConfigError, DataError
+from mmkd.provenance import device, versions
 
 from .cell import Cell
 from .job import Job
-from .provenance import device, versions
 
 POLL = 0.1  # seconds
 GRACE = 10.0  # seconds from SIGTERM to SIGKILL

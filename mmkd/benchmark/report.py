@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Dict, Optional
 
 from mmkd.errors import ConfigError
+from mmkd.files import write_text
 from mmkd.visualization import draw_curves, markdown_table
 
-from .files import write_text
 from .pool import clock
 from .summary import BASELINE, joined, read_cells, summarize
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Dict, Iterable, List, Optional
 
-from .files import read_json
+from mmkd.files import read_json
 
 #: Method of the student alone.
 BASELINE = 'none'

@@ -7,7 +7,6 @@ from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmkd.construct import construct
@@ -15,6 +14,7 @@ from mmkd.engine.config import load_config
 from mmkd.errors import CheckpointError, ConfigError
 
 from .inference_form import InferenceForm
+from .load_weights import load_weights
 from .partial_forward import PartialForward
 from .renormalise import Renormalise
 
@@ -100,38 +100,8 @@ class Teacher:
         return self
 
     def _load(self, path):
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-        if not isinstance(checkpoint, dict):
-            raise CheckpointError(
-                f'{path} holds a {type(checkpoint).__name__}, not the weights of a '
-                'model by name; give a checkpoint that OpenMMLab or torch saved of a '
-                'state dict.'
-            )
-        weights = checkpoint.get('state_dict', checkpoint)
-        weights = {
-            key[7:] if key.startswith('module.') else key: value
-            for key, value in weights.items()
-            if not key.startswith('distill.')
-        }
         name = f'the teacher ({type(self.model).__name__}, {self.config})'
-        advice = (
-            'give the checkpoint that was trained with this config, or the config '
-            'that belongs to this checkpoint.'
-        )
-        try:
-            missing, unexpected = self.model.load_state_dict(weights, strict=False)
-        except (RuntimeError, AttributeError) as error:
-            lines = [line.strip(' \t.') for line in str(error).splitlines()[1:]]
-            raise CheckpointError(
-                f'{path} does not fit {name}: {_some(lines or [error], 1)}; {advice}'
-            ) from None
-        missing = [key for key in missing if not key.endswith('num_batches_tracked')]
-        if missing or unexpected:
-            raise CheckpointError(
-                f'{path} does not fit {name}: missing keys {_some(missing)}; '
-                f'unexpected keys {_some(unexpected)}; {advice}'
-            )
-        self.classes = _classes(checkpoint.get('meta') or {})
+        self.classes = _classes(load_weights(self.model, path, name))
 
 
 def preprocessed(model: dict, data_preprocessor: Optional[dict]) -> dict:
@@ -159,12 +129,6 @@ def _build(config):
     scope = cfg.get('default_scope')
     with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
         return registry.build(model)
-
-
-def _some(keys, most=4):
-    keys = [str(key) for key in keys]
-    more = f' and {len(keys) - most} more' if len(keys) > most else ''
-    return (', '.join(keys[:most]) or 'none') + more
 
 
 def _classes(meta):

@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 from mmkd.benchmark import Cell, Pool, plan
-from mmkd.benchmark.files import locked, read_json
 from mmkd.errors import CheckpointError, ConfigError, DataError
+from mmkd.files import locked, read_json
 
 #: Logs and saves epochs as MMEngine does; 'fail' and 'slow' configs do what they say.
 TRAIN = """

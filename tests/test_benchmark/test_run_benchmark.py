@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmkd.benchmark.files import locked
+from mmkd.files import locked
 from mmkd.testing import toy_classifier
 from mmkd.visualization import read_scalars
 

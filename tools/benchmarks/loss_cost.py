@@ -33,14 +33,14 @@ from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, DefaultScope
 
-from mmkd.benchmark import provenance
-from mmkd.benchmark.files import write_text
+from mmkd import provenance
 from mmkd.benchmark.memory import peak, weights
 from mmkd.benchmark.shrink import teachers_of
 from mmkd.benchmark.timing import interleave, ratio
 from mmkd.engine.config import build_model, load_config
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
+from mmkd.files import write_text
 from mmkd.testing import classification_batch
 from mmkd.visualization import markdown_table
 
