@@ -9,6 +9,7 @@ from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 #: Distiller, losses, adapters, backbones and data preprocessors.
@@ -30,4 +31,8 @@ FUNCTIONS = Registry(
 #: Validation loops.
 LOOPS = Registry(
     'loop', parent=MMENGINE_LOOPS, scope='mmkd', locations=['mmkd.engine.loops']
+)
+#: Steps of data pipelines.
+TRANSFORMS = Registry(
+    'transform', parent=MMENGINE_TRANSFORMS, scope='mmkd', locations=['mmkd.datasets']
 )

@@ -53,7 +53,8 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
     widths, and where a loss names batch norms in them, all keep their depths; their
     shapes are checked on images of CIFAR's size. A backbone other than these and
     MobileNetV2 stays as it is. Nothing loads weights: students start from random
-    ones, and teachers have them, inline and with ``allow_untrained=True``.
+    ones, and teachers and frozen backbones have them, inline and with
+    ``allow_untrained=True``.
 
     Args:
         cfg (str | Config): A Distiller's or a stock model's, or its path
@@ -186,6 +187,8 @@ def _shrink_model(model, scope, width, depths=DEPTHS):
     model = ConfigDict(copy.deepcopy(model))
     _set_all(model, dict(init_cfg=None, pretrained=None))
     scope = model.get('_scope_', scope)
+    if _name(model.backbone) == 'FrozenBackbone':
+        model.backbone = _shrink_teacher(model.backbone, width, depths)
     channels = _shrink_backbone(model.backbone, scope, width, depths)
     if 'head' in model:
         model.head.in_channels = channels[-1]

@@ -39,7 +39,7 @@ A cell of these tables is one config: a method, a teacher and a student. It is n
 python tools/train.py configs/cifar100/kd_resnet56_resnet20.py
 ```
 
-**The figures are the literature's, not ours**, as a rule of the best test epoch, and each links to its config. Nothing here has been run at full length; the reduced runs that were made are in [`cifar100/README.md`](cifar100/README.md). A small example that trains in minutes is in [`quickstart`](quickstart/README.md).
+**The figures are the literature's, not ours**, as a rule of the best test epoch, and each links to its config. Nothing here has been run at full length; the reduced runs that were made are in [`cifar100/README.md`](cifar100/README.md). A small example that trains in minutes is in [`quickstart`](quickstart/README.md). What students have learned is transferred in [`tiny_imagenet`](tiny_imagenet/README.md).
 
 - –: no published figure is at hand.
 - †: something in the config is ours, not published; a comment says what, in the file or in its method's file in [`cifar100/_base_`](cifar100/_base_).

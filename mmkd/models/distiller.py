@@ -16,7 +16,8 @@ from .cuts import Cuts
 from .dry_run import dry_run, isolated_rng, made_up_images
 from .guards import FiniteCheck, check_classes
 from .schedule import Progress
-from .teacher import Teacher, preprocessed
+from .stock_network import preprocessed
+from .teacher import Teacher
 from .teacher_pass import TeacherPass, student_taps
 from .term import Term
 

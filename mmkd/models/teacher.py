@@ -3,20 +3,18 @@
 import logging
 from typing import Callable, Collection, Optional, Union
 
-from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 from mmkd.construct import construct
-from mmkd.engine.config import load_config
-from mmkd.errors import CheckpointError, ConfigError
+from mmkd.errors import CheckpointError
 
 from .inference_form import InferenceForm
 from .load_weights import load_weights
 from .partial_forward import PartialForward
 from .renormalise import Renormalise
+from .stock_network import build_network
 
 
 class Teacher:
@@ -56,7 +54,7 @@ class Teacher:
         self.checkpoint = checkpoint
         self.classes: Optional[tuple] = None
         self.form = construct('inference', InferenceForm, **(inference or {}))
-        self.model = _build(config)
+        self.model = build_network(config, 'the teacher')
         if checkpoint is not None:
             self._load(checkpoint)
         else:
@@ -102,33 +100,6 @@ class Teacher:
     def _load(self, path):
         name = f'the teacher ({type(self.model).__name__}, {self.config})'
         self.classes = _classes(load_weights(self.model, path, name))
-
-
-def preprocessed(model: dict, data_preprocessor: Optional[dict]) -> dict:
-    """Return a model's config with a data preprocessor, its own if it has one."""
-    if data_preprocessor is None:
-        return model
-    return dict(dict(data_preprocessor=data_preprocessor), **model)
-
-
-def _build(config):
-    if isinstance(config, str):
-        config = load_config(config)._cfg_dict
-    cfg = ConfigDict(config)
-    model = cfg if 'type' in cfg else cfg.get('model')
-    if not isinstance(model, dict) or 'type' not in model:
-        raise ConfigError(
-            'the teacher config has no model: give the path of a config with one, or '
-            f'the model as a dict with its type; got the keys {", ".join(cfg)}.'
-        )
-    if model['type'] in ('mmkd.Distiller', 'Distiller'):
-        # A student that was distilled before teaches on: its file is the student's.
-        model = model['student']
-    if model is not cfg:
-        model = preprocessed(model, cfg.get('data_preprocessor'))
-    scope = cfg.get('default_scope')
-    with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
-        return registry.build(model)
 
 
 def _classes(meta):

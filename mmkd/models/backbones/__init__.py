@@ -7,6 +7,7 @@ from .cifar_shufflenet_v1 import CIFARShuffleNetV1
 from .cifar_shufflenet_v2 import CIFARShuffleNetV2
 from .cifar_vgg import CIFARVGG
 from .cifar_wide_resnet import CIFARWideResNet
+from .frozen_backbone import FrozenBackbone
 from .mobilenet_v1 import MobileNetV1
 from .staged_backbone import StagedBackbone
 
@@ -18,6 +19,7 @@ __all__ = [
     'CIFARShuffleNetV2',
     'CIFARVGG',
     'CIFARWideResNet',
+    'FrozenBackbone',
     'MobileNetV1',
     'StagedBackbone',
 ]

@@ -1,0 +1,85 @@
+"""A trained network as a backbone that no longer learns."""
+
+import logging
+from typing import Optional, Tuple, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmkd.errors import CheckpointError
+from mmkd.models.load_weights import load_weights
+from mmkd.models.stock_network import build_network, pooled
+from mmkd.registry import MODELS
+
+
+@MODELS.register_module()
+class FrozenBackbone(BaseModule):
+    """Gives the feature before a trained network's logits, for a new classifier on it.
+
+    The network has its weights once it is built, and keeps them: it gets no gradients,
+    and is in eval mode for good, so that batch norms neither use nor gather the
+    statistics of the new images. Its own data preprocessor is not run: images have to
+    come as in its training, normalised by the preprocessor of the new classifier.
+
+    Args:
+        config (str | Config | dict): What :func:`mmkd.models.stock_network.\
+build_network` takes: the config of a classifier, of a Distiller (its student) or of a
+            plain backbone.
+        checkpoint (str, optional): Path or URL of the weights, loaded strictly.
+        allow_untrained (bool): Go on without a checkpoint. Defaults to False.
+
+    Raises:
+        ConfigError: The config cannot be read or has no model.
+        CheckpointError: No checkpoint, or one that does not fit.
+
+    Example:
+        >>> model = dict(
+        ...     type='ImageClassifier',
+        ...     backbone=dict(
+        ...         type='mmkd.FrozenBackbone',
+        ...         config='configs/cifar100/kd_resnet56_resnet20.py',
+        ...         checkpoint='work_dirs/kd_resnet56_resnet20/epoch_240.pth'),
+        ...     head=dict(type='LinearClsHead', in_channels=64, num_classes=200))
+    """
+
+    def __init__(
+        self,
+        config: Union[str, Config, dict],
+        checkpoint: Optional[str] = None,
+        allow_untrained: bool = False,
+    ) -> None:
+        super().__init__()
+        if checkpoint is None and not allow_untrained:
+            raise CheckpointError(
+                'the frozen backbone has no checkpoint: give backbone=dict(checkpoint='
+                'PATH or URL), or allow_untrained=True to freeze random weights on '
+                'purpose.'
+            )
+        self.network = build_network(config, 'the frozen backbone')
+        source = config if isinstance(config, str) else 'inline config'
+        if checkpoint is not None:
+            name = f'the frozen backbone ({type(self.network).__name__}, {source})'
+            load_weights(self.network, checkpoint, name)
+        else:
+            print_log(
+                f'the frozen backbone ({source}) is untrained: its weights are random.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        self.requires_grad_(False)
+        self.train()
+
+    def init_weights(self) -> None:
+        """Keep the weights that were loaded."""
+
+    def train(self, mode: bool = True) -> 'FrozenBackbone':
+        """Stay in eval mode, whatever ``mode``."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, inputs: Tensor) -> Tuple[Tensor]:
+        """Return the feature ``(N, C)`` of preprocessed images ``(N, 3, H, W)``."""
+        return (pooled(self.network, inputs),)

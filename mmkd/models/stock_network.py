@@ -1,0 +1,121 @@
+"""Networks of stock configs: building them, and the feature before the logits."""
+
+import copy
+import inspect
+from typing import Optional, Tuple, Union
+
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmpretrain.models import ImageClassifier
+from torch import Tensor, nn
+
+from mmkd.engine.config import load_config
+from mmkd.errors import ConfigError
+
+
+def build_network(
+    config: Union[str, Config, dict], name: str = 'the network'
+) -> nn.Module:
+    """Build the network of a config, with random weights.
+
+    A Distiller's config gives its student: its checkpoints are the student's. A plain
+    backbone gets no data preprocessor; other models get the config's, where they have
+    none.
+
+    Args:
+        config (str | Config | dict): Path or ``package::path`` of an OpenMMLab config,
+            or the config itself with ``model``, or that model's dict. It is not
+            changed.
+        name (str): Whose config this is, for messages. Defaults to
+            ``'the network'``.
+
+    Returns:
+        nn.Module: The classifier, detector or backbone.
+
+    Raises:
+        ConfigError: The config cannot be read or has no model.
+    """
+    if isinstance(config, str):
+        config = load_config(config)
+    if isinstance(config, Config):
+        config = config._cfg_dict
+    cfg = ConfigDict(copy.deepcopy(config))
+    model = cfg if 'type' in cfg else cfg.get('model')
+    if not isinstance(model, dict) or 'type' not in model:
+        raise ConfigError(
+            f'{name} config has no model: give the path of a config with one, or the '
+            f'model as a dict with its type; got the keys {", ".join(cfg)}.'
+        )
+    if model['type'] in ('mmkd.Distiller', 'Distiller'):
+        model = model['student']
+    scope = model.get('_scope_', cfg.get('default_scope'))
+    with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
+        if model is not cfg and _preprocesses(model['type'], registry):
+            model = preprocessed(model, cfg.get('data_preprocessor'))
+        return registry.build(model)
+
+
+def preprocessed(model: dict, data_preprocessor: Optional[dict]) -> dict:
+    """Return a model's config with a data preprocessor, its own if it has one."""
+    if data_preprocessor is None:
+        return model
+    return dict(dict(data_preprocessor=data_preprocessor), **model)
+
+
+def pooled(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Compute what goes into a network's last linear layer.
+
+    Args:
+        model (nn.Module): An mmpretrain ``ImageClassifier``, or a plain backbone, whose
+            last output is averaged over the positions of a map ``(N, C, H, W)`` or
+            over tokens ``(N, L, C)``.
+        inputs (Tensor): Preprocessed images ``(N, 3, H, W)``.
+
+    Returns:
+        Tensor: Features ``(N, C)``.
+
+    Raises:
+        ConfigError: The model is neither, or no single feature precedes its logits.
+    """
+    if isinstance(model, ImageClassifier):
+        return before_logits(model, model.extract_feat(inputs))
+    feature = None if isinstance(model, BaseModel) else model(inputs)
+    feature = feature[-1] if isinstance(feature, (tuple, list)) else feature
+    if isinstance(feature, Tensor) and feature.ndim in (3, 4):
+        feature = feature.mean((2, 3) if feature.ndim == 4 else 1)
+    return _row(model, feature)
+
+
+def before_logits(model: ImageClassifier, maps: Tuple[Tensor, ...]) -> Tensor:
+    """Compute the same from what the classifier's neck, or its backbone, puts out.
+
+    Args:
+        model (ImageClassifier): The classifier.
+        maps (tuple[Tensor]): What ``model.extract_feat(inputs)`` gives.
+
+    Returns:
+        Tensor: Features ``(N, C)``.
+
+    Raises:
+        ConfigError: No single feature precedes its logits.
+    """
+    # Without a layer of its own a head passes on the logits of the backbone.
+    layers = model.with_head and next(model.head.parameters(), None) is not None
+    feature = model.head.pre_logits(maps) if layers else None
+    return _row(model, feature[-1] if isinstance(feature, (tuple, list)) else feature)
+
+
+def _row(model, feature):
+    if isinstance(feature, Tensor) and feature.ndim == 2:
+        return feature
+    raise ConfigError(
+        f'{type(model).__name__} gives no feature (N, C) before its logits; give an '
+        'mmpretrain ImageClassifier whose head has a linear layer, or a backbone.'
+    )
+
+
+def _preprocesses(kind, registry):
+    kind = registry.get(kind) if isinstance(kind, str) else kind
+    # An unknown name is left for the registry to refuse.
+    return not inspect.isclass(kind) or issubclass(kind, BaseModel)
