@@ -91,7 +91,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except MMKDError as error:
-        sys.exit(f'error: {error}')
+        sys.exit(f'error: {_sentence(error)}')
     if dist.is_initialized():
         # Left to the interpreter's exit, gloo's threads now and then abort it.
         dist.destroy_process_group()
@@ -105,3 +105,11 @@ def _as_mmpretrain_loads(cfg):
             spec.setdefault('collate_fn', dict(type='default_collate'))
             spec.setdefault('pin_memory', torch.cuda.is_available())
             spec.setdefault('persistent_workers', spec.get('num_workers', 0) > 0)
+
+
+def _sentence(error: MMKDError) -> str:
+    """Return what it says; a data loader's worker puts its traceback before that."""
+    text = str(error)
+    if text.startswith('Caught '):
+        text = text.rstrip().rsplit('\n', 1)[-1].partition(': ')[2]
+    return text

@@ -1,0 +1,164 @@
+"""What CIFAR-10 and CIFAR-100 share."""
+
+import hashlib
+import io
+import logging
+import pickle
+import urllib.error
+from pathlib import Path
+from typing import List, Optional
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmkd.errors import ConfigError, DataError
+
+#: All that a pickled dict of arrays, lists and strings has to call.
+ARRAYS = {
+    ('_codecs', 'encode'),
+    ('numpy', 'dtype'),
+    ('numpy', 'ndarray'),
+    ('numpy.core.multiarray', '_reconstruct'),
+    ('numpy._core.multiarray', '_reconstruct'),
+}
+
+
+class CifarFiles:
+    """Reads the pickles of CIFAR; stands before a data set of mmpretrain.
+
+    Whatever their md5, the pickles are read without running code that they may
+    name.
+
+    Args:
+        data_root (str): Folder that holds, or is to hold, ``base_folder``.
+        split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
+        check_md5 (bool): Take the official files only. With False, files that differ
+            are taken and named in a warning. Defaults to True.
+        num_classes (int, optional): Keep the first classes only. Defaults to all.
+        fraction (float): Keep this part of each class's images only. Defaults to 1.0.
+        part (str): Which part: the ``'first'`` images of each class, or the ``'last'``,
+            which can be held out of training. Defaults to ``'first'``.
+        **kwargs: Those of mmpretrain's data set.
+
+    Raises:
+        ConfigError: ``num_classes``, ``fraction`` or ``part`` is out of its range.
+        DataError: The files are not there and cannot be fetched, or differ from the
+            official ones.
+    """
+
+    #: Its name in messages.
+    title: str
+    #: Where the labels are in a pickle.
+    labels_key: str
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        check_md5: bool = True,
+        num_classes: Optional[int] = None,
+        fraction: float = 1.0,
+        part: str = 'first',
+        **kwargs,
+    ) -> None:
+        owner = type(self).__name__
+        classes = self.METAINFO['classes']
+        if num_classes is not None and not 1 < num_classes <= len(classes):
+            raise ConfigError(
+                f'{owner}: num_classes={num_classes}, but it must be between 2 and '
+                f'{len(classes)}.'
+            )
+        if not 0 < fraction <= 1:
+            raise ConfigError(
+                f'{owner}: fraction={fraction}, but it must be above 0 and at most 1.'
+            )
+        if part not in ('first', 'last'):
+            raise ConfigError(
+                f"{owner}: part={part!r}, but it must be 'first' or 'last'."
+            )
+        self.check_md5 = check_md5
+        self.part = part
+        self.fraction = fraction
+        kwargs.setdefault('metainfo', dict(classes=classes[:num_classes]))
+        super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """Return dicts with ``img``, uint8 ``(32, 32, 3)`` in RGB, and ``gt_label``."""
+        folder = Path(self.data_prefix['root']) / self.base_folder
+        if (folder / self.train_list[0][0]).exists():
+            self._compare_md5s(folder)
+            names = self.train_list if self.split == 'train' else self.test_list
+            samples = [s for name, _ in names for s in self._read(folder / name)]
+        else:
+            try:
+                samples = super().load_data_list()
+            except (urllib.error.URLError, OSError, RuntimeError) as error:
+                raise DataError(
+                    f'{self.title} is not in {folder} and cannot be fetched from '
+                    f'{self.url} ({error}); put {self.filename} there and unpack it.'
+                ) from error
+        return self._part(samples)
+
+    def _compare_md5s(self, folder):
+        for name, official in self.train_list + self.test_list:
+            path = folder / name
+            if not path.exists():
+                raise DataError(
+                    f'{path} is missing beside the rest of {self.title}: delete '
+                    f'{folder} to fetch it again.'
+                )
+            found = hashlib.md5(path.read_bytes()).hexdigest()
+            if found == official:
+                continue
+            if self.check_md5:
+                raise DataError(
+                    f'{path} has the md5 {found}, the official file {official}: '
+                    f'delete {folder} to fetch it again, or set check_md5=False on '
+                    'the data set to take the file as it is.'
+                )
+            print_log(
+                f'{path} is not the official file (md5 {found}, not {official}); '
+                'check_md5=False takes it as it is.',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def _read(self, path):
+        try:
+            entry = _ArrayUnpickler(
+                io.BytesIO(path.read_bytes()), encoding='latin1'
+            ).load()
+            images = np.asarray(entry['data'], np.uint8).reshape(-1, 3, 32, 32)
+            labels = [int(label) for label in entry[self.labels_key]]
+            if len(images) != len(labels):
+                raise ValueError(f'{len(images)} images, but {len(labels)} labels')
+            if unknown := set(labels) - set(range(len(type(self).METAINFO['classes']))):
+                raise ValueError(f'it has the label {min(unknown)}')
+        except (
+            pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError
+        ) as error:  # fmt: skip
+            raise DataError(
+                f'{path} is no {self.title} file ({error}): delete {path.parent} to '
+                'fetch it again.'
+            ) from error
+        images = images.transpose(0, 2, 3, 1)
+        return [dict(img=img, gt_label=label) for img, label in zip(images, labels)]
+
+    def _part(self, samples):
+        labels = np.array([sample['gt_label'] for sample in samples])
+        kept = []
+        for label in range(len(self.metainfo['classes'])):
+            of_class = np.flatnonzero(labels == label).tolist()
+            if self.part == 'first':
+                kept += of_class[: max(1, round(len(of_class) * self.fraction))]
+            else:  # what a first part of 1 - fraction leaves
+                start = round(len(of_class) * (1 - self.fraction))
+                kept += of_class[min(start, len(of_class) - 1) :]
+        return [samples[index] for index in sorted(kept)]
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        if (module, name) not in ARRAYS:
+            raise pickle.UnpicklingError(f'it names {module}.{name}, which was not run')
+        return super().find_class(module, name)
