@@ -4,6 +4,7 @@ from .accelerate_hook import AccelerateHook
 from .buffered_info_hook import BufferedInfoHook
 from .epoch_seed_hook import EpochSeedHook
 from .gradient_ratio_hook import GradientRatioHook
+from .linear_probe_hook import LinearProbeHook
 from .ranks_agree_hook import RanksAgreeHook
 from .teacher_eval_hook import TeacherEvalHook
 from .training_labels_hook import TrainingLabelsHook
@@ -13,6 +14,7 @@ __all__ = [
     'BufferedInfoHook',
     'EpochSeedHook',
     'GradientRatioHook',
+    'LinearProbeHook',
     'RanksAgreeHook',
     'TeacherEvalHook',
     'TrainingLabelsHook',

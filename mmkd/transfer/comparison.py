@@ -1,0 +1,173 @@
+"""Probes of several networks as a table and a picture."""
+
+from typing import Any, Dict, List
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mmkd.visualization import Artifact, new_figure
+
+from .evaluation import Protocol, Run
+from .holm import holm
+from .statistics import bootstrap_interval, compare, seeds_interval
+from .targets import Target
+from .train_grid import Setting
+
+
+def summarize(found: Dict[str, List[Run]]) -> List[Dict[str, Any]]:
+    """Put figures to each name; the first one is what the others are compared with.
+
+    Args:
+        found (dict[str, list[Run]]): From :func:`evaluate`.
+
+    Returns:
+        list[dict]: A row a name: accuracies, intervals and differences in percent,
+        p-values, settings.
+    """
+    reference = next(iter(found))
+    right = {
+        name: np.stack([run.right for run in runs]) for name, runs in found.items()
+    }
+    rows = []
+    for name, runs in found.items():
+        accuracies = (100 * right[name].mean(1)).tolist()
+        row = dict(
+            name=name,
+            checkpoints=[run.checkpoint for run in runs],
+            seeds=[run.seed for run in runs],
+            width=runs[0].width,
+            top1=float(np.mean(accuracies)),
+            top5=100 * float(np.mean([run.right5 for run in runs])),
+            top1_of_runs=accuracies,
+            over_images=bootstrap_interval(right[name]),
+            over_runs=seeds_interval(accuracies),
+            chosen=[_text(run.chosen) for run in runs],
+        )
+        if name != reference:
+            row.update(compare(right[name], right[reference])._asdict())
+        rows.append(row)
+    for row, p in zip(rows[1:], holm([row['p'] for row in rows[1:]])):
+        row['p_holm'] = float(p)
+    return rows
+
+
+def comparison(
+    found: Dict[str, List[Run]], target: Target, protocol: Protocol
+) -> 'tuple[Artifact, Figure]':
+    """Return table and picture of a comparison.
+
+    Args:
+        found (dict[str, list[Run]]): From :func:`evaluate`.
+        target (Target): The data set.
+        protocol (Protocol): How it was probed.
+    """
+    rows = summarize(found)
+    several = any(len(row['top1_of_runs']) > 1 for row in rows)
+    table = {}
+    for row in rows:
+        cells = {
+            'features': row['width'],
+            'top-1 (%)': f'{row["top1"]:.2f}',
+            '95 % over images': _interval(row['over_images']),
+        }
+        if several:
+            cells['95 % over runs'] = _interval(row['over_runs'])
+            cells['runs'] = len(row['top1_of_runs'])
+        cells['top-5 (%)'] = f'{row["top5"]:.2f}'
+        if len(rows) > 1:
+            other = 'difference' in row
+            cells[f'minus {rows[0]["name"]}'] = (
+                f'{row["difference"]:+.2f}' if other else '-'
+            )
+            cells['95 % over images (paired)'] = (
+                _interval((row['low'], row['high']), '+.2f') if other else '-'
+            )
+            cells['p over images'] = _p(row.get('p'))
+            cells['p (Holm)'] = _p(row.get('p_holm'))
+            if several:
+                cells['p over runs'] = _p(row.get('p_runs'))
+        cells['chosen'] = '; '.join(dict.fromkeys(row['chosen']))
+        table[row['name']] = cells
+    artifact = Artifact(
+        'linear_probe',
+        f'Linear probe on {target.name}: {len(target.classes)} classes, '
+        f'{len(target.train)} training and {len(target.val)} test images',
+        _about(protocol, rows, several),
+        table,
+        'network',
+        dict(
+            target=target.name,
+            classes=len(target.classes),
+            train_images=len(target.train),
+            val_images=len(target.val),
+            protocol={
+                key: list(v) if isinstance(v, tuple) else v
+                for key, v in vars(protocol).items()
+            },
+            rows=rows,
+        ),
+    )
+    return artifact, _draw(rows, artifact.title)
+
+
+def _about(protocol, rows, several) -> str:
+    grid = len(protocol.learning_rates) * len(protocol.weight_decays)
+    grid *= len(protocol.layers)
+    text = (
+        'A linear classifier on frozen features: accuracy on the test images. '
+        f'Each probe was chosen among {grid} settings by the cross-entropy on '
+        f'{100 * protocol.held_out:g} % of the training images and trained again on '
+        'all of them. Dots: runs. Bars: 95 % bootstrap interval over the test images.'
+    )
+    if len(rows) > 1:
+        text += (
+            f' Differences are to {rows[0]["name"]} on the same images. p over images: '
+            "McNemar's exact test, or for several runs a paired bootstrap; whether "
+            'these very checkpoints differ on other images. Holm corrects for the '
+            f'{len(rows) - 1} comparisons.'
+        )
+    if several:
+        text += (
+            " Over runs: Student's and Welch's t over runs; whether methods differ "
+            'with other seeds.'
+        )
+    return text
+
+
+def _draw(rows, title) -> Figure:
+    figure = new_figure(7.5, 1.4 + 0.42 * len(rows))
+    axis = figure.subplots()
+    for index, row in enumerate(rows):
+        low, high = row['over_images']
+        axis.plot([low, high], [index, index], color='C0', linewidth=2, zorder=1)
+        for end in (low, high):
+            axis.plot([end, end], [index - 0.12, index + 0.12], color='C0', linewidth=2)
+        runs = row['top1_of_runs']
+        axis.scatter(runs, [index] * len(runs), color='white', edgecolor='C0', zorder=2)
+        axis.scatter([row['top1']], [index], color='C1', marker='D', zorder=3)
+    axis.scatter([], [], color='C1', marker='D', label='mean')
+    axis.scatter([], [], color='white', edgecolor='C0', label='a run')
+    axis.plot([], [], color='C0', linewidth=2, label='95 % over images')
+    axis.set_yticks(range(len(rows)), [row['name'] for row in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlabel('top-1 accuracy on the test images (%)')
+    axis.grid(axis='x', alpha=0.3)
+    figure.legend(loc='outside lower center', ncols=3, fontsize=9)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _text(chosen) -> str:
+    if isinstance(chosen, Setting):
+        return f'{chosen.layer}, lr {chosen.lr:g}, wd {chosen.weight_decay:g}'
+    return f'{chosen:g}'
+
+
+def _interval(ends, spec='.2f') -> str:
+    return '-' if ends is None else ' to '.join(format(end, spec) for end in ends)
+
+
+def _p(value) -> str:
+    if value is None:
+        return '-'
+    return f'{value:.3f}' if value >= 0.001 else f'{value:.0e}'

@@ -1,0 +1,92 @@
+"""What to probe, as it is named on the command line."""
+
+from pathlib import Path
+from typing import List, NamedTuple, Optional, Union
+
+from mmkd.errors import ConfigError
+
+from .network import Network
+from .pixels import Pixels
+
+#: Stand-ins for checkpoints: the floor of a comparison.
+RANDOM, PIXELS = 'random', 'pixels'
+
+
+class Entry(NamedTuple):
+    """One checkpoint, or what stands in for it.
+
+    Args:
+        name (str): Its name in tables. Entries of one name are runs of one method.
+        checkpoint (str): A path or URL, ``'random'`` or ``'pixels'``.
+        config (str): Path of its config.
+    """
+
+    name: str
+    checkpoint: str
+    config: str
+
+    def build(
+        self,
+        input_size: Optional[int] = None,
+        seed: int = 0,
+        device: Optional[str] = None,
+    ) -> Union[Network, Pixels]:
+        """Make what gives its features.
+
+        Args:
+            input_size (int, optional): See :class:`Transform`.
+            seed (int): Of random weights.
+            device (str, optional): See :class:`Network`.
+        """
+        if self.checkpoint == PIXELS:
+            return Pixels(self.config, self.name, input_size)
+        checkpoint = None if self.checkpoint == RANDOM else self.checkpoint
+        return Network(self.config, checkpoint, self.name, input_size, seed, device)
+
+
+def parse_entries(texts: List[str], config: str) -> List[Entry]:
+    """Read entries ``[NAME=]CHECKPOINT[@CONFIG]``.
+
+    Without a name, the part of the path that tells an entry from the others is taken.
+
+    Args:
+        texts (list[str]): The entries.
+        config (str): Config of those that name none.
+
+    Raises:
+        ConfigError: An entry has no checkpoint, or two of one name are the same.
+    """
+    entries = []
+    for text in texts:
+        name, equals, rest = text.partition('=')
+        if not equals or '/' in name:  # a path or URL may have one, too
+            name, rest = '', text
+        checkpoint, _, own = rest.partition('@')
+        if not checkpoint:
+            raise ConfigError(
+                f'{text!r} names no checkpoint; give [NAME=]CHECKPOINT[@CONFIG], with '
+                f'{RANDOM!r} or {PIXELS!r} in place of a checkpoint for the floor.'
+            )
+        entries.append(Entry(name, checkpoint, own or config))
+    short = _short([entry.checkpoint for entry in entries])
+    entries = [
+        entry._replace(name=entry.name or given) for entry, given in zip(entries, short)
+    ]
+    for entry in entries:
+        if entries.count(entry) > 1:
+            raise ConfigError(f'{entry.name}={entry.checkpoint} is given twice.')
+    return entries
+
+
+def _short(paths: List[str]) -> List[str]:
+    """Shorten each path to what differs among them, or to the last folder's name."""
+    files = [Path(path) for path in paths if path not in (RANDOM, PIXELS)]
+    parts = [file.with_suffix('').parts for file in files]
+    same = {
+        part for part in set().union(*parts) if all(part in other for other in parts)
+    }
+    names = {}
+    for file, own in zip(files, parts):
+        kept = [part for part in own if part not in same] or own[-1:]
+        names[str(file)] = '/'.join(kept)
+    return [names.get(str(Path(path)), path) for path in paths]

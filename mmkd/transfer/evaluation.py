@@ -1,0 +1,194 @@
+"""Probing several networks on the same split."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmkd.errors import ConfigError
+
+from .entry import RANDOM, Entry
+from .feature_cache import CACHE, cached_features
+from .held_out import split_held_out
+from .linear_probe import LEARNING_RATES, WEIGHT_DECAYS, linear_probe
+from .network import POOLED
+from .references import logistic_regression, nearest_neighbours
+from .targets import Target
+
+#: Classifiers to hold the probe against, from scikit-learn and by neighbours.
+REFERENCES = ('logistic_regression', 'nearest_neighbours')
+NEIGHBOURS = (1, 5, 10, 20, 50)
+
+
+class Run(NamedTuple):
+    """One classifier on one network's features, with one seed.
+
+    Args:
+        checkpoint (str): Of the network.
+        seed (int): Of the probe, and of random weights.
+        top1 (np.ndarray): Which class is likeliest for each image of val, ``(N,)``.
+        right (np.ndarray): Whether it is the true one, bool ``(N,)``.
+        right5 (np.ndarray): Whether the true one is among the five likeliest.
+        chosen (Any): What was chosen on the held-out part: a :class:`Setting`, a weight
+            decay, or a number of neighbours.
+        held_out (dict): Figures of the held-out part by what could be chosen.
+        width (int): Numbers in a feature.
+    """
+
+    checkpoint: str
+    seed: int
+    top1: np.ndarray
+    right: np.ndarray
+    right5: np.ndarray
+    chosen: Any
+    held_out: Dict[Any, Any]
+    width: int
+
+
+@dataclass
+class Protocol:
+    """How networks are probed; see :func:`linear_probe` and :class:`Transform`."""
+
+    layers: Sequence[str] = (POOLED,)
+    input_size: Optional[int] = None
+    learning_rates: Sequence[float] = LEARNING_RATES
+    weight_decays: Sequence[float] = WEIGHT_DECAYS
+    held_out: float = 0.2
+    epochs: int = 20
+    seeds: Sequence[int] = (0,)
+    references: Sequence[str] = field(default=())
+
+    def __post_init__(self) -> None:
+        for name in self.references:
+            if name not in REFERENCES:
+                raise ConfigError(
+                    f'unknown reference {name!r}; known: {", ".join(REFERENCES)}.'
+                )
+        for name in ('learning_rates', 'weight_decays', 'seeds', 'layers'):
+            if not len(getattr(self, name)):
+                raise ConfigError(f'{name} is empty, but it must name at least one.')
+        if min(self.learning_rates) <= 0 or min(self.weight_decays) < 0:
+            raise ConfigError(
+                f'learning_rates={list(self.learning_rates)} must be above 0 and '
+                f'weight_decays={list(self.weight_decays)} at least 0.'
+            )
+        if len(self.layers) > 1 and self.references:
+            raise ConfigError(
+                f'references take one layer, but got {", ".join(self.layers)}.'
+            )
+
+
+def evaluate(
+    entries: Sequence[Entry],
+    target: Target,
+    protocol: Protocol,
+    cache: str = CACHE,
+    batch_size: int = 250,
+    workers: int = 2,
+    device: Optional[str] = None,
+) -> Dict[str, List[Run]]:
+    """Probe each entry on a data set.
+
+    Args:
+        entries (Sequence[Entry]): What to probe. All are built before the first is
+            run, so that a misfit shows at once.
+        target (Target): The data set.
+        protocol (Protocol): How.
+        cache (str): See :func:`cached_features`.
+        batch_size (int): See :func:`cached_features`.
+        workers (int): See :func:`cached_features`.
+        device (str, optional): Defaults to the accelerator, or the CPU.
+
+    Returns:
+        dict[str, list[Run]]: By name, one run a checkpoint, or a seed; references
+        under ``'NAME, REFERENCE'``.
+
+    Raises:
+        ConfigError: An entry does not fit its config or the protocol.
+        CheckpointError: A checkpoint is missing or does not fit.
+        DataError: An image cannot be read, or the cache not be written.
+    """
+    _check_runs(entries, protocol.seeds)
+    for entry in entries:
+        entry.build(protocol.input_size, device=device)
+    found: Dict[str, List[Run]] = {}
+    for entry in entries:
+        started = time.monotonic()
+        for seed in protocol.seeds if entry.checkpoint == RANDOM else (0,):
+            network = entry.build(protocol.input_size, seed, device)
+            train, val = (
+                cached_features(
+                    network, part, protocol.layers, cache, batch_size, workers
+                )
+                for part in (target.train, target.val)
+            )
+            seeds = (seed,) if entry.checkpoint == RANDOM else protocol.seeds
+            for probe_seed in seeds:
+                runs = _probe(entry, probe_seed, train, val, target, protocol, network)
+                for name, run in runs.items():
+                    found.setdefault(name, []).append(run)
+        print_log(
+            f'{entry.name} ({entry.checkpoint}): '
+            f'{100 * found[entry.name][-1].right.mean():.2f} % top-1, '
+            f'{time.monotonic() - started:.1f} s',
+            'current',
+        )
+    return found
+
+
+def _probe(entry, seed, train, val, target, protocol, network) -> Dict[str, Run]:
+    labels, truth = (
+        np.asarray(part.get_gt_labels()) for part in (target.train, target.val)
+    )
+
+    def run(found, width) -> Run:
+        order = np.argsort(-found.scores, 1, kind='stable')
+        return Run(
+            entry.checkpoint,
+            seed,
+            order[:, 0],
+            order[:, 0] == truth,
+            (order[:, :5] == truth[:, None]).any(1),
+            found.chosen,
+            found.held_out,
+            width,
+        )
+
+    probe = linear_probe(
+        train,
+        labels,
+        val,
+        protocol.learning_rates,
+        protocol.weight_decays,
+        protocol.held_out,
+        protocol.epochs,
+        seed=seed,
+        device=str(network.device),
+    )
+    found = {entry.name: run(probe, train[probe.chosen.layer].shape[1])}
+    if protocol.references:
+        (layer,) = protocol.layers
+        mask = split_held_out(labels, protocol.held_out, seed)
+        pair = train[layer], labels, val[layer]
+        width = train[layer].shape[1]
+    for name in protocol.references:
+        if name == 'logistic_regression':
+            answer = logistic_regression(*pair, protocol.weight_decays, mask)
+        else:
+            ks = [k for k in NEIGHBOURS if k <= (~mask).sum()]
+            answer = nearest_neighbours(*pair, ks, mask)
+        found[f'{entry.name}, {name.replace("_", " ")}'] = run(answer, width)
+    return found
+
+
+def _check_runs(entries: Sequence[Entry], seeds: Sequence[int]) -> None:
+    names = [entry.name for entry in entries]
+    several = sorted({name for name in names if names.count(name) > 1})
+    if several and len(seeds) > 1:
+        raise ConfigError(
+            f'{several[0]} has several checkpoints and {len(seeds)} probe seeds, but '
+            'runs of a method and probes of a run are not of one kind; give one seed, '
+            'or each checkpoint a name of its own.'
+        )

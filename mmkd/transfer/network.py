@@ -1,0 +1,178 @@
+"""A frozen network that gives features."""
+
+import hashlib
+import logging
+from contextlib import contextmanager
+from typing import Dict, Iterator, Optional, Sequence, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import Tensor, nn
+
+import mmkd
+from mmkd.engine.config import load_config
+from mmkd.errors import ConfigError
+from mmkd.models.dry_run import isolated_rng
+from mmkd.models.load_weights import load_weights
+from mmkd.models.stock_network import before_logits, build_network, pooled
+from mmkd.models.taps import Taps
+
+from .transform import Transform
+
+#: Features that are no module's output.
+POOLED, LOGITS = 'pooled', 'logits'
+
+
+class Network:
+    """A classifier, a Distiller's student or a plain backbone, frozen in eval mode.
+
+    On a GPU it runs under autocast to float16, and gives float16.
+
+    Args:
+        config (str | Config): Its config; a Distiller's gives the student.
+        checkpoint (str, optional): Path or URL of its weights, which have to fit. A
+            plain backbone takes those of a classifier, too. Without one the weights
+            are random, the same for the same ``seed``.
+        name (str): What it is, for messages and tables. Defaults to ``'network'``.
+        input_size (int, optional): See :class:`Transform`. Defaults to its own.
+        seed (int): Of random weights. Defaults to 0.
+        device (str, optional): Defaults to the accelerator, or the CPU.
+
+    Raises:
+        ConfigError: The config cannot be read or built, or says nothing of the input.
+        CheckpointError: The checkpoint is missing or does not fit.
+    """
+
+    def __init__(
+        self,
+        config: Union[str, Config],
+        checkpoint: Optional[str] = None,
+        name: str = 'network',
+        input_size: Optional[int] = None,
+        seed: int = 0,
+        device: Optional[str] = None,
+    ) -> None:
+        cfg = load_config(config) if isinstance(config, str) else config
+        self.name = name
+        self.transform = Transform(cfg, input_size)
+        with isolated_rng(), _quiet():
+            torch.manual_seed(seed)
+            self.model = build_network(cfg, name)
+            if checkpoint is None and hasattr(self.model, 'init_weights'):
+                self.model.init_weights()
+        self.classes: Optional[tuple] = None
+        if checkpoint is not None:
+            part = None if isinstance(self.model, BaseModel) else 'backbone.'
+            whose = f'{name} ({type(self.model).__name__})'
+            with _quiet():
+                meta = load_weights(self.model, checkpoint, whose, part)
+            classes = (meta.get('dataset_meta') or {}).get('classes')
+            self.classes = None if classes is None else tuple(classes)
+        self._preprocessor = _preprocessor(self.model, cfg)
+        self.device = torch.device(device or get_device())
+        for module in (self.model, self._preprocessor):
+            module.to(self.device).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def features(self, images: Tensor, layers: Sequence[str]) -> Dict[str, Tensor]:
+        """Compute features of a batch.
+
+        Args:
+            images (Tensor): uint8 ``(N, 3, H, W)`` of :attr:`transform`.
+            layers (Sequence[str]): ``'pooled'``, what goes into the last linear layer;
+                ``'logits'``; or names of modules, whose maps ``(N, C, H, W)`` are
+                averaged over positions and sequences ``(N, L, C)`` over tokens.
+
+        Returns:
+            dict[str, Tensor]: By layer, ``(N, C)`` on the CPU.
+
+        Raises:
+            ConfigError: There is no such module, or its output is none of these.
+        """
+        inputs = self._preprocessor(dict(inputs=images.to(self.device)), False)
+        modules = [name for name in layers if name not in (POOLED, LOGITS)]
+        half = torch.autocast(self.device.type, torch.float16, self.precision == 16)
+        found = {}
+        with Taps(self.model, modules, self.name) as taps, half:
+            found.update(self._run(inputs['inputs'], layers))
+        for name in modules:
+            found[name] = self._vector(name, taps[name].outputs()[-1])
+        dtype = torch.float16 if self.precision == 16 else torch.float32
+        return {name: found[name].to('cpu', dtype) for name in layers}
+
+    @property
+    def precision(self) -> int:
+        """Bits of a feature's number."""
+        return 16 if self.device.type == 'cuda' else 32
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that features depend on but the images."""
+        digest = hashlib.blake2b(digest_size=16)
+        about = (mmkd.__version__, torch.__version__, self.device.type, self.precision)
+        for text in (*about, self.model, self._preprocessor, self.transform):
+            digest.update(f'{text}\n'.encode())
+        for module in (self.model, self._preprocessor):
+            tensors = dict(module.named_parameters(), **dict(module.named_buffers()))
+            for key, tensor in sorted(tensors.items()):
+                tensor = tensor.detach().cpu().contiguous()
+                digest.update(f'{key} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
+                digest.update(tensor.flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def _run(self, inputs, layers):
+        """One pass; what comes after the pooled feature only where it is asked for."""
+        if LOGITS not in layers:
+            return {POOLED: pooled(self.model, inputs)}
+        if not getattr(self.model, 'with_head', False):
+            raise ConfigError(
+                f'{self.name} ({type(self.model).__name__}) has no head, so it gives '
+                'no logits; give a classifier.'
+            )
+        maps = self.model.extract_feat(inputs)
+        found = {LOGITS: self.model.head(maps)}
+        if POOLED in layers:
+            found[POOLED] = before_logits(self.model, maps)
+        return found
+
+    def _vector(self, name, output):
+        if output.ndim == 4:
+            return output.float().mean((2, 3))
+        if output.ndim == 3:
+            return output.float().mean(1)
+        if output.ndim != 2:
+            raise ConfigError(
+                f'{self.name}: {name!r} puts out {tuple(output.shape)}, but a feature '
+                'is (N, C), (N, C, H, W) or (N, L, C); choose another module.'
+            )
+        return output
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MMEngine from a line for every tensor that it makes or loads."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _preprocessor(model: nn.Module, cfg: Config) -> nn.Module:
+    own = getattr(model, 'data_preprocessor', None)
+    if own is not None:
+        return own
+    spec = cfg.get('data_preprocessor')
+    if spec is None:
+        raise ConfigError(
+            f'the config of the plain backbone {type(model).__name__} does not say how '
+            'its input is normalised; give it data_preprocessor=dict(mean=[...], '
+            'std=[...], to_rgb=...) beside the model.'
+        )
+    with ROOT_MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        return registry.build(dict(dict(type='ClsDataPreprocessor'), **spec))

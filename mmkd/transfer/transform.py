@@ -1,0 +1,95 @@
+"""From an image of any size to the pixels that a network takes."""
+
+from typing import List, Optional
+
+import numpy as np
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmkd.errors import ConfigError
+
+#: Sizes of the data sets that lie in memory and so need no pipeline.
+SIZES = dict(CIFAR10=32, CIFAR100=32, DigitImages=32)
+#: What a test pipeline does beside changing the image.
+AROUND = ('Load', 'Pack', 'Collect')
+
+
+class Transform:
+    """What a network's own test pipeline does to an image, without normalisation.
+
+    Args:
+        cfg (Config): The network's config. Its test pipeline is taken, less loading
+            and packing.
+        input_size (int, optional): Resize the short edge to this and cut out the
+            central square instead, with Pillow's antialiased bilinear filter.
+
+    Raises:
+        ConfigError: There is neither a test pipeline nor an ``input_size``.
+    """
+
+    def __init__(self, cfg: Config, input_size: Optional[int] = None) -> None:
+        if input_size is not None and input_size < 1:
+            raise ConfigError(
+                f'input_size={input_size}, but it is a number of pixels from 1 on.'
+            )
+        dataset = _dataset(cfg)
+        pipeline = list(dataset.get('pipeline') or [])
+        kind = str(dataset.get('type', '')).split('.')[-1]
+        loads = any('Load' in _name(step) for step in pipeline)
+        # Files are loaded as BGR, CIFAR's arrays are RGB: networks rely on it. Where
+        # nothing is said, what the preprocessor flips to RGB has to be BGR.
+        self.bgr = loads if dataset else _flips(cfg)
+        size = input_size or (None if loads else SIZES.get(kind))
+        if size is not None:
+            self.steps = _resized(size)
+        elif loads:
+            self.steps = [s for s in pipeline if not _name(s).startswith(AROUND)]
+        else:
+            raise ConfigError(
+                'the config has no test pipeline that says how large images are to '
+                'be; give input_size (--input-size), 32 for networks of CIFAR.'
+            )
+        scope = None if size is not None else cfg.get('default_scope')
+        with DefaultScope.overwrite_default_scope(scope or 'mmpretrain'):
+            self._compose = Compose([dict(step) for step in self.steps])
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return uint8 ``(3, H, W)``, in the channel order of the network's loader.
+
+        Args:
+            image (np.ndarray): RGB, uint8 ``(H, W, 3)``.
+        """
+        image = image[..., ::-1] if self.bgr else image
+        shape = image.shape[:2]
+        found = self._compose(
+            dict(img=np.ascontiguousarray(image), img_shape=shape, ori_shape=shape)
+        )
+        return np.ascontiguousarray(found['img'].transpose(2, 0, 1))
+
+    def __repr__(self) -> str:
+        return f'{"BGR" if self.bgr else "RGB"}, {self.steps}'
+
+
+def _dataset(cfg) -> dict:
+    """Walk through wrappers to what reads the test images."""
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    while 'pipeline' not in dataset and isinstance(dataset.get('dataset'), dict):
+        dataset = dataset['dataset']
+    return dataset
+
+
+def _flips(cfg) -> bool:
+    model = cfg.get('model') or {}
+    model = model.get('student', model)
+    own = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    return bool(own.get('to_rgb') or own.get('bgr_to_rgb'))
+
+
+def _resized(size: int) -> List[dict]:
+    resize = dict(type='ResizeEdge', scale=size, edge='short', backend='pillow')
+    return [resize, dict(type='CenterCrop', crop_size=size)]
+
+
+def _name(step) -> str:
+    return str(step['type']).split('.')[-1]

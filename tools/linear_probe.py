@@ -1,0 +1,125 @@
+#!/usr/bin/env python
+r"""Probe frozen networks on another data set: is what they learned worth carrying?
+
+    python tools/linear_probe.py CONFIG CHECKPOINT --dataset digits
+    python tools/linear_probe.py CONFIG --compare none=a.pth kd=b.pth random pixels \
+        --dataset tiny_imagenet --data-root data/tiny-imagenet-200
+
+Features are computed once and kept; the second call is quick.
+"""
+
+import argparse
+
+import numpy as np
+
+from mmkd.engine.launch import run
+from mmkd.errors import ConfigError
+from mmkd.transfer import (
+    TARGETS,
+    Protocol,
+    comparison,
+    evaluate,
+    load_target,
+    parse_entries,
+    subset,
+)
+from mmkd.transfer.evaluation import REFERENCES
+from mmkd.transfer.feature_cache import CACHE
+from mmkd.visualization import markdown_table
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add, defaults = parser.add_argument, Protocol()
+    add(
+        'config',
+        help="a classifier's, a Distiller's or a backbone's: path, or package::path",
+    )
+    add('checkpoint', nargs='?', help='path or URL; or random, or pixels, as a floor')
+    add(
+        '--compare',
+        nargs='+',
+        default=[],
+        metavar='[NAME=]CHECKPOINT[@CONFIG]',
+        help='several, on the same split; those of one name are runs of one method, '
+        'and differences are to the first',
+    )
+    add('--dataset', required=True, metavar='NAME', help=', '.join(TARGETS))
+    add('--data-root', help='its folder')
+    add('--no-check-md5', action='store_true', help='take other files of CIFAR, too')
+    add('--limit', type=int, help='train on so many images only, drawn class by class')
+    add('--input-size', type=int, help="pixels; by default the network's own")
+    add('--layers', nargs='+', default=['pooled'], help='pooled, or names of modules')
+    add('--learning-rates', nargs='+', type=float, default=defaults.learning_rates)
+    add('--weight-decays', nargs='+', type=float, default=defaults.weight_decays)
+    add(
+        '--held-out',
+        type=float,
+        default=defaults.held_out,
+        metavar='FRACTION',
+        help='of the training images, to choose the setting by',
+    )
+    add('--epochs', type=int, default=defaults.epochs)
+    add('--seeds', type=int, nargs='+', default=[0], help='of the probe')
+    add(
+        '--references',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help=f'{", ".join(REFERENCES)}: other classifiers on the same features',
+    )
+    add('--cache', default=CACHE, help='folder of the features')
+    add('--out', default='work_dirs/linear_probe', help='folder of the results')
+    add('--batch-size', type=int, default=250, help='images at once')
+    add('--workers', type=int, default=2, help='threads that read images')
+    add('--device', help='cpu, cuda:1, ...')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    texts = [args.checkpoint] * bool(args.checkpoint) + args.compare
+    if not texts:
+        raise ConfigError('give a CHECKPOINT, or several with --compare.')
+    entries = parse_entries(texts, args.config)
+    protocol = Protocol(
+        args.layers,
+        args.input_size,
+        args.learning_rates,
+        args.weight_decays,
+        args.held_out,
+        args.epochs,
+        args.seeds,
+        args.references,
+    )
+    target = load_target(args.dataset, args.data_root, not args.no_check_md5)
+    if args.limit:
+        target = target._replace(train=subset(target.train, args.limit))
+    found = evaluate(
+        entries,
+        target,
+        protocol,
+        args.cache,
+        args.batch_size,
+        args.workers,
+        args.device,
+    )
+    artifact, figure = comparison(found, target, protocol)
+    path = artifact.write(args.out, figure)
+    predictions = path.with_name('predictions.npz')
+    np.savez_compressed(
+        predictions,
+        labels=target.val.get_gt_labels(),
+        **{name: np.stack([r.top1 for r in runs]) for name, runs in found.items()},
+    )
+    print(f'\n{artifact.title}\n\n{markdown_table(artifact.rows, artifact.corner)}')
+    print(
+        f'\n{artifact.about}\n\nWritten: {path}, {path.with_suffix(".png")} and '
+        f'{predictions}.'
+    )
+
+
+if __name__ == '__main__':
+    run(main)
