@@ -9,6 +9,7 @@ from typing import Any, Dict, Optional, Union
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmkd.errors import DataError
 from mmkd.files import write_json
 from mmkd.provenance import revision, versions
 
@@ -57,15 +58,21 @@ class Artifact:
 
     @classmethod
     def read(cls, path: Union[str, Path]) -> Optional['Artifact']:
-        """Read one, or return None for any other JSON file."""
+        """Read one, or return None for any other JSON file.
+
+        Raises:
+            DataError: It lacks what every artifact has.
+        """
         try:
             found = json.loads(Path(path).read_text(encoding='utf-8'))
         except ValueError:
             return None
         if not isinstance(found, dict) or found.pop('format', None) != FORMAT:
             return None
-        found.pop('made')
-        return cls(**found)
+        known = {key: found[key] for key in cls.__dataclass_fields__ if key in found}
+        if not {'name', 'title', 'about'} <= set(known):
+            raise DataError(f'{path} is damaged: make it again, or delete it.')
+        return cls(**known)
 
 
 def read_artifacts(folder: Union[str, Path]) -> Dict[Path, Artifact]:

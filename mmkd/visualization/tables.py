@@ -11,7 +11,7 @@ def markdown_table(rows: dict[str, dict[str, Cell]], corner: str = '') -> str:
     Args:
         rows: By name of the row, its cells by name of the column; the first row's
             columns count. Whole numbers get thousands separators, fractions three
-            decimals and what is above 1 one.
+            decimals, what is above 1 one, and what is below 0.001 an exponent.
         corner: Head of the column of names.
     """
     columns = list(next(iter(rows.values())))
@@ -32,5 +32,7 @@ def markdown_table(rows: dict[str, dict[str, Cell]], corner: str = '') -> str:
 
 def _text(cell: Cell) -> str:
     if isinstance(cell, float):
+        if 0 < abs(cell) < 0.001:
+            return f'{cell:.1e}'
         return f'{cell:.3f}' if abs(cell) <= 1 else f'{cell:.1f}'
     return f'{cell:,}' if isinstance(cell, int) else cell

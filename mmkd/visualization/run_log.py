@@ -1,0 +1,101 @@
+"""All that MMEngine's Runner logged of a training."""
+
+import json
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple, Union
+
+#: A curve: steps and values.
+Curve = Tuple[List[int], List[float]]
+#: What is logged besides figures.
+ASIDE = ('step', 'time', 'data_time', 'memory')
+
+
+class RunLog:
+    """The logged numbers of one run, read once.
+
+    Where a run was resumed, the later value of a step counts. A line that is not
+    whole, as the last one of a run under way, is left out.
+
+    Args:
+        work_dir (Path): The Runner's.
+
+    Attributes:
+        curves (dict[str, Curve]): Steps and values by name.
+        validated (list[str]): Names of the validation figures, those logged most
+            often first.
+        unit (str): What a validation's step counts, ``'epoch'`` or
+            ``'training iterations'``.
+    """
+
+    def __init__(self, work_dir: Path) -> None:
+        values: Dict[str, Dict[int, float]] = {}
+        training = set()
+        for entry in _entries(work_dir):
+            for name, value in entry.items():
+                if name not in ASIDE and isinstance(value, (int, float)):
+                    values.setdefault(name, {})[entry['step']] = value
+                    if 'iter' in entry:  # which validations have not
+                        training.add(name)
+        self.curves = {name: _curve(found) for name, found in values.items()}
+        self.validated = sorted(
+            (name for name in values if name not in training),
+            key=lambda name: -len(values[name]),
+        )
+        epochs = max(values.get('epoch', {}).values(), default=0)
+        last = max((max(values[name]) for name in self.validated), default=0)
+        self.unit = 'epoch' if last <= epochs else 'training iterations'
+
+    def own_loss(self) -> Curve:
+        """Return the training loss without what distillation adds to it.
+
+        A distillation loss is told by its weight, which mmkd's Distiller logs beside
+        it.
+        """
+        steps, values = self.curves.get('loss', ([], []))
+        for name in self.curves:
+            if name.startswith('weight_'):
+                term = self.curves.get(name.replace('weight', 'loss', 1), ([], []))
+                added = dict(zip(*term))
+                values = [v - added.get(s, 0.0) for s, v in zip(steps, values)]
+        return steps, values
+
+
+def read_scalars(work_dir: Union[str, Path], key: str, less: str = '') -> Curve:
+    """Collect what MMEngine's Runner logged under one name.
+
+    Args:
+        work_dir (str | Path): The Runner's; where a run was resumed, the later value
+            of an iteration counts.
+        key (str): As in the log, such as ``'loss'`` or ``'coco/bbox_mAP'``.
+        less (str): Name of a value to subtract where it was logged, too.
+
+    Returns:
+        Curve: Iterations and values, empty where nothing was logged.
+    """
+    return _curve(
+        {
+            entry['step']: entry[key] - entry.get(less, 0.0)
+            for entry in _entries(Path(work_dir))
+            if key in entry
+        }
+    )
+
+
+def find_runs(folder: Path) -> List[Path]:
+    """Return the Runners' work folders, at and below a folder, that hold a log."""
+    logs = folder.rglob('*/vis_data/scalars.json')
+    return sorted({log.parents[2] for log in logs})
+
+
+def _entries(work_dir: Path) -> Iterator[dict]:
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+
+def _curve(found: Dict[int, float]) -> Curve:
+    steps = sorted(found)
+    return steps, [found[step] for step in steps]
