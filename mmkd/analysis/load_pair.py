@@ -1,0 +1,89 @@
+"""A pair of networks and its images from the command line."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmkd.engine.config import load_config
+from mmkd.engine.launch import is_distiller
+from mmkd.errors import ConfigError
+from mmkd.transfer import TARGETS, Network, load_target
+from mmkd.transfer.feature_cache import CACHE
+
+from .pair import Pair
+
+#: Where results lie by default, in a folder named after the student.
+OUT = Path('work_dirs/analysis')
+
+
+def pair_parser(description: str) -> argparse.ArgumentParser:
+    """Make a parser with the arguments that :func:`load_pair` reads."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('config', metavar='CONFIG', help="the student's; a Distiller's has the teacher")
+    add('checkpoint', metavar='CHECKPOINT', help="the student's")
+    add('--teacher-config', metavar='CONFIG', help='another teacher')
+    add('--teacher-checkpoint', metavar='CHECKPOINT', help="the teacher's")
+    add('--names', nargs=2, metavar=('STUDENT', 'TEACHER'), help='for the pictures')
+    add('--dataset', required=True, metavar='NAME', help=', '.join(TARGETS))
+    add('--data-root', metavar='PATH', help="the data set's folder")
+    add('--split', choices=('train', 'val'), default='val', help='default val, or test')
+    add('--no-check-md5', action='store_true', help='take other files of CIFAR, too')
+    add('--input-size', type=int, help="pixels; by default each network's own")
+    add('--limit', type=int, help="most images, with each class's share")
+    add('--cache', type=Path, default=Path(CACHE), help=f'features, default {CACHE}')
+    add('--out', type=Path, help=f'folder to write, default {OUT}/STUDENT')
+    add('--cfg-options', nargs='+', action=DictAction, help="of the student's config")
+    return parser
+
+
+def load_pair(args: argparse.Namespace) -> Pair:
+    """Build student and teacher, and load a part of a data set.
+
+    Also sets ``args.out`` where it was not given.
+
+    Args:
+        args (Namespace): Of :func:`pair_parser`.
+
+    Raises:
+        ConfigError: There is no teacher, or see :class:`Network` and
+            :func:`load_target`.
+        CheckpointError: See :class:`Network`.
+        DataError: See :func:`load_target`.
+    """
+    if args.limit is not None and args.limit < 1:
+        raise ConfigError(f'--limit {args.limit}: give at least 1 image.')
+    cfg = load_config(args.config, args.cfg_options)
+    config, checkpoint = _teacher(args, cfg)
+    ours, theirs = args.names or (Path(args.config).stem, Path(checkpoint).stem)
+    target = load_target(args.dataset, args.data_root, not args.no_check_md5)
+    student = Network(cfg, args.checkpoint, ours, args.input_size)
+    teacher = Network(config, checkpoint, theirs, args.input_size)
+    args.out = args.out or OUT / ours
+    images = target.val if args.split == 'val' else target.train
+    data = f'{target.name} ({images.split})'
+    return Pair(student, teacher, images, target.classes, data, args.cache, args.limit)
+
+
+def _teacher(args, cfg):
+    """Return config and checkpoint of the teacher: given, or the Distiller's."""
+    config, checkpoint = args.teacher_config, args.teacher_checkpoint
+    spec = cfg.model.get('teacher') if is_distiller(cfg.model) else None
+    if config is None and spec is not None:
+        config, checkpoint = spec['config'], checkpoint or spec.get('checkpoint')
+    if config is None or checkpoint is None:
+        raise ConfigError(
+            f'{args.config} has no single teacher with a checkpoint to compare with; '
+            'give --teacher-config and --teacher-checkpoint.'
+        )
+    if not isinstance(config, dict):
+        return config, checkpoint
+    whole = dict(model=config) if 'type' in config else dict(config)
+    # An inline config says nothing of images: the teacher saw the student's.
+    for key in ('default_scope', 'test_dataloader'):
+        if key in cfg:
+            whole.setdefault(key, cfg[key])
+    return Config(whole), checkpoint

@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""How a student's correlations of logits differ from its teacher's, as a heat map.
+
+Example:
+    python tools/analysis/logit_gap.py configs/cifar100/kd_resnet56_resnet20.py \
+        student.pth --dataset cifar100 --data-root data/cifar100
+"""
+
+from mmkd.analysis import logit_gap_artifact
+from mmkd.analysis.load_pair import load_pair, pair_parser
+from mmkd.analysis.show import show
+from mmkd.engine.launch import run
+
+
+def main() -> None:
+    args = pair_parser(__doc__).parse_args()
+    pair = load_pair(args).shared()
+    show(*logit_gap_artifact(*pair.logits(), pair.classes, pair.where()), args.out)
+
+
+if __name__ == '__main__':
+    run(main)
