@@ -7,10 +7,14 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
+from mmkd.errors import DataError
 from mmkd.visualization import (
+    Artifact,
     draw_curves,
     draw_detections,
     markdown_table,
+    new_figure,
+    read_artifacts,
     read_scalars,
 )
 
@@ -75,3 +79,20 @@ def test_only_sure_detections_are_drawn(tmp_path, score, drawn):
     picture = cv2.imread(str(tmp_path / 'd.png')).astype(int)
     left, right = np.array_split(np.ptp(picture, axis=2) > 60, 2, axis=1)
     assert not left.any() and right.any() == drawn
+
+
+def test_an_artifact_comes_back_as_it_was_written(tmp_path):
+    figure = new_figure(2, 1)
+    artifact = Artifact('one', 'A title', 'How to read it', {'a': {'b': 1}}, 'c')
+    path = artifact.write(tmp_path, figure)
+    assert Artifact.read(path) == artifact and artifact.picture == 'one.png'
+    (tmp_path / 'other.json').write_text('{"format": "another"}')
+    (tmp_path / 'broken.json').write_text('{')
+    assert read_artifacts(tmp_path) == {path: artifact}
+    path.write_text('{"format": "mmkd.artifact/1", "name": "one"}')
+    with pytest.raises(DataError, match='one.json is damaged'):
+        Artifact.read(path)
+
+
+def test_small_numbers_are_no_zeros_in_a_table():
+    assert '4.0e-04' in markdown_table({'p': {'value': 0.0004}})

@@ -1,0 +1,58 @@
+"""LoadImage: what mmcv loads, and an error where mmcv goes on with half an image."""
+
+import numpy as np
+import pytest
+from mmcv.transforms import LoadImageFromFile
+from mmengine.registry import TRANSFORMS
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from mmkd.engine.launch import run
+from mmkd.errors import DataError
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(24, 32, 3), dtype=np.uint8)
+    path = tmp_path / 'photo.jpg'
+    Image.fromarray(pixels).resize((320, 240)).save(path)
+    return path
+
+
+def load(path):
+    step = TRANSFORMS.build(dict(type='mmkd.LoadImage'))
+    return step(dict(img_path=str(path)))
+
+
+def test_it_loads_what_mmcv_loads(photo):
+    ours = load(photo)
+    theirs = LoadImageFromFile(imdecode_backend='pillow')(dict(img_path=str(photo)))
+    assert ours.keys() == theirs.keys()
+    assert np.array_equal(ours['img'], theirs['img'])  # BGR
+    assert ours['img_shape'] == ours['ori_shape'] == theirs['img_shape']
+
+
+def test_a_cut_image_is_one_sentence_from_a_worker_too(photo):
+    photo.write_bytes(photo.read_bytes()[:2000])
+    with pytest.raises(DataError, match='photo.jpg cannot be read'):
+        load(photo)
+
+    def main():
+        for _ in DataLoader(_Images(photo), num_workers=1):
+            pass
+
+    with pytest.raises(SystemExit) as stop:
+        run(main)
+    assert str(stop.value).startswith(f'error: {photo} cannot be read as an image')
+    assert '\n' not in str(stop.value)
+
+
+class _Images:
+    def __init__(self, path):
+        self.path = path
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return load(self.path)['img']
