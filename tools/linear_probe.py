@@ -23,8 +23,8 @@ from mmkd.transfer import (
     parse_entries,
     subset,
 )
-from mmkd.transfer.evaluation import REFERENCES
 from mmkd.transfer.feature_cache import CACHE
+from mmkd.transfer.protocol import REFERENCES
 from mmkd.visualization import markdown_table
 
 
@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
         metavar='FRACTION',
         help='of the training images, to choose the setting by',
     )
-    add('--epochs', type=int, default=defaults.epochs)
+    add('--epochs', type=int, help='by default 20, or as many as make 500 steps')
     add('--seeds', type=int, nargs='+', default=[0], help='of the probe')
     add(
         '--references',
@@ -95,24 +95,19 @@ def main() -> None:
         args.references,
     )
     target = load_target(args.dataset, args.data_root, not args.no_check_md5)
-    if args.limit:
+    if args.limit is not None:
         target = target._replace(train=subset(target.train, args.limit))
-    found = evaluate(
-        entries,
-        target,
-        protocol,
-        args.cache,
-        args.batch_size,
-        args.workers,
-        args.device,
-    )
+    how = args.cache, args.batch_size, args.workers, args.device
+    found = evaluate(entries, target, protocol, *how)
     artifact, figure = comparison(found, target, protocol)
     path = artifact.write(args.out, figure)
     predictions = path.with_name('predictions.npz')
+    named = [(name, each) for name, runs in found.items() for each in runs]
     np.savez_compressed(
         predictions,
         labels=target.val.get_gt_labels(),
-        **{name: np.stack([r.top1 for r in runs]) for name, runs in found.items()},
+        names=[name for name, _ in named],
+        top1=np.stack([each.top1 for _, each in named]),
     )
     print(f'\n{artifact.title}\n\n{markdown_table(artifact.rows, artifact.corner)}')
     print(

@@ -1,14 +1,16 @@
 """Probes of several networks as a table and a picture."""
 
-from typing import Any, Dict, List
+import textwrap
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from mmkd.visualization import Artifact, new_figure
 
-from .evaluation import Protocol, Run
+from .evaluation import Run
 from .holm import holm
+from .protocol import Protocol
 from .statistics import bootstrap_interval, compare, seeds_interval
 from .targets import Target
 from .train_grid import Setting
@@ -53,7 +55,7 @@ def summarize(found: Dict[str, List[Run]]) -> List[Dict[str, Any]]:
 
 def comparison(
     found: Dict[str, List[Run]], target: Target, protocol: Protocol
-) -> 'tuple[Artifact, Figure]':
+) -> Tuple[Artifact, Figure]:
     """Return table and picture of a comparison.
 
     Args:
@@ -100,55 +102,62 @@ def comparison(
             classes=len(target.classes),
             train_images=len(target.train),
             val_images=len(target.val),
-            protocol={
-                key: list(v) if isinstance(v, tuple) else v
-                for key, v in vars(protocol).items()
-            },
+            protocol=vars(protocol),
             rows=rows,
         ),
     )
-    return artifact, _draw(rows, artifact.title)
+    return artifact, _draw(rows, artifact.title, several)
 
 
 def _about(protocol, rows, several) -> str:
-    grid = len(protocol.learning_rates) * len(protocol.weight_decays)
-    grid *= len(protocol.layers)
-    text = (
-        'A linear classifier on frozen features: accuracy on the test images. '
-        f'Each probe was chosen among {grid} settings by the cross-entropy on '
-        f'{100 * protocol.held_out:g} % of the training images and trained again on '
-        'all of them. Dots: runs. Bars: 95 % bootstrap interval over the test images.'
-    )
+    text = 'A linear classifier on frozen features: accuracy on the test images.'
+    if protocol.grid > 1:
+        text += (
+            f' Each probe was chosen among {protocol.grid} settings by the '
+            f'cross-entropy on {100 * protocol.held_out:g} % of the training images '
+            'and trained again on all of them.'
+        )
+    if protocol.references:
+        names = ', '.join(name.replace('_', ' ') for name in protocol.references)
+        text += f' Rows that end in {names}: that classifier on the same features.'
+    text += ' Bars: 95 % bootstrap interval over the test images.'
     if len(rows) > 1:
         text += (
             f' Differences are to {rows[0]["name"]} on the same images. p over images: '
             "McNemar's exact test, or for several runs a paired bootstrap; whether "
             'these very checkpoints differ on other images. Holm corrects for the '
-            f'{len(rows) - 1} comparisons.'
+            f'number of comparisons, {len(rows) - 1}.'
         )
     if several:
+        text += " Over runs: Student's t, and Welch's for p; "
         text += (
-            " Over runs: Student's and Welch's t over runs; whether methods differ "
-            'with other seeds.'
+            'runs are seeds of the probe, and of random weights, so they say nothing '
+            'of another training.'
+            if len(protocol.seeds) > 1
+            else 'whether methods differ with other seeds.'
         )
     return text
 
 
-def _draw(rows, title) -> Figure:
-    figure = new_figure(7.5, 1.4 + 0.42 * len(rows))
-    axis = figure.subplots()
-    for index, row in enumerate(rows):
-        low, high = row['over_images']
-        axis.plot([low, high], [index, index], color='C0', linewidth=2, zorder=1)
-        for end in (low, high):
-            axis.plot([end, end], [index - 0.12, index + 0.12], color='C0', linewidth=2)
-        runs = row['top1_of_runs']
-        axis.scatter(runs, [index] * len(runs), color='white', edgecolor='C0', zorder=2)
-        axis.scatter([row['top1']], [index], color='C1', marker='D', zorder=3)
-    axis.scatter([], [], color='C1', marker='D', label='mean')
-    axis.scatter([], [], color='white', edgecolor='C0', label='a run')
-    axis.plot([], [], color='C0', linewidth=2, label='95 % over images')
-    axis.set_yticks(range(len(rows)), [row['name'] for row in rows])
+def _draw(rows, title, several) -> Figure:
+    names = [textwrap.fill(row['name'], 32) for row in rows]
+    lines = 1 + max(name.count('\n') for name in names)
+    figure = new_figure(7.5, 1.4 + max(0.42, 0.18 * lines) * len(rows))
+    axis, places = figure.subplots(), np.arange(len(rows))
+    low, high = np.transpose([row['over_images'] for row in rows])
+    label = '95 % over images'
+    axis.hlines(places, low, high, color='C0', linewidth=2, label=label)
+    for ends in (low, high):
+        axis.scatter(ends, places, s=80, color='C0', marker='|', linewidth=2)
+    top1 = [row['top1'] for row in rows]
+    label = 'mean of the runs' if several else 'accuracy'
+    axis.scatter(top1, places, color='C1', marker='D', zorder=3, label=label)
+    if several:
+        runs = [row['top1_of_runs'] for row in rows]
+        below = np.repeat(places + 0.25, [len(each) for each in runs])
+        dots = dict(s=20, color='white', edgecolor='black', label='a run')
+        axis.scatter(np.concatenate(runs), below, **dots)
+    axis.set_yticks(places, names)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlabel('top-1 accuracy on the test images (%)')
     axis.grid(axis='x', alpha=0.3)
@@ -160,7 +169,7 @@ def _draw(rows, title) -> Figure:
 def _text(chosen) -> str:
     if isinstance(chosen, Setting):
         return f'{chosen.layer}, lr {chosen.lr:g}, wd {chosen.weight_decay:g}'
-    return f'{chosen:g}'
+    return f'k {chosen}' if isinstance(chosen, int) else f'wd {chosen:g}'
 
 
 def _interval(ends, spec='.2f') -> str:

@@ -54,7 +54,8 @@ def parse_entries(texts: List[str], config: str) -> List[Entry]:
         config (str): Config of those that name none.
 
     Raises:
-        ConfigError: An entry has no checkpoint, or two of one name are the same.
+        ConfigError: An entry has no checkpoint, two are the same, or one without a name
+            would be named as another.
     """
     entries = []
     for text in texts:
@@ -69,17 +70,24 @@ def parse_entries(texts: List[str], config: str) -> List[Entry]:
             )
         entries.append(Entry(name, checkpoint, own or config))
     short = _short([entry.checkpoint for entry in entries])
-    entries = [
+    named = [
         entry._replace(name=entry.name or given) for entry, given in zip(entries, short)
     ]
-    for entry in entries:
-        if entries.count(entry) > 1:
+    names = [entry.name for entry in named]
+    for entry, given in zip(named, entries):
+        if named.count(entry) > 1:
             raise ConfigError(f'{entry.name}={entry.checkpoint} is given twice.')
-    return entries
+        # Runs of one method are what the caller says are.
+        if not given.name and names.count(entry.name) > 1:
+            raise ConfigError(
+                f'{entry.checkpoint} would be named {entry.name} as another entry is; '
+                'name it: NAME=CHECKPOINT.'
+            )
+    return named
 
 
 def _short(paths: List[str]) -> List[str]:
-    """Shorten each path to what differs among them, or to the last folder's name."""
+    """Shorten each path to what differs among them, or to the file's name."""
     files = [Path(path) for path in paths if path not in (RANDOM, PIXELS)]
     parts = [file.with_suffix('').parts for file in files]
     same = {

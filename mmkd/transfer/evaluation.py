@@ -1,24 +1,24 @@
 """Probing several networks on the same split."""
 
 import time
-from dataclasses import dataclass, field
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
+import torch
 from mmengine.logging import print_log
 
+from mmkd.datasets.read_image import read_image
 from mmkd.errors import ConfigError
 
 from .entry import RANDOM, Entry
 from .feature_cache import CACHE, cached_features
 from .held_out import split_held_out
-from .linear_probe import LEARNING_RATES, WEIGHT_DECAYS, linear_probe
-from .network import POOLED
+from .linear_probe import linear_probe
+from .protocol import Protocol
 from .references import logistic_regression, nearest_neighbours
 from .targets import Target
 
-#: Classifiers to hold the probe against, from scikit-learn and by neighbours.
-REFERENCES = ('logistic_regression', 'nearest_neighbours')
+#: Numbers to choose from for nearest neighbours.
 NEIGHBOURS = (1, 5, 10, 20, 50)
 
 
@@ -47,39 +47,6 @@ class Run(NamedTuple):
     width: int
 
 
-@dataclass
-class Protocol:
-    """How networks are probed; see :func:`linear_probe` and :class:`Transform`."""
-
-    layers: Sequence[str] = (POOLED,)
-    input_size: Optional[int] = None
-    learning_rates: Sequence[float] = LEARNING_RATES
-    weight_decays: Sequence[float] = WEIGHT_DECAYS
-    held_out: float = 0.2
-    epochs: int = 20
-    seeds: Sequence[int] = (0,)
-    references: Sequence[str] = field(default=())
-
-    def __post_init__(self) -> None:
-        for name in self.references:
-            if name not in REFERENCES:
-                raise ConfigError(
-                    f'unknown reference {name!r}; known: {", ".join(REFERENCES)}.'
-                )
-        for name in ('learning_rates', 'weight_decays', 'seeds', 'layers'):
-            if not len(getattr(self, name)):
-                raise ConfigError(f'{name} is empty, but it must name at least one.')
-        if min(self.learning_rates) <= 0 or min(self.weight_decays) < 0:
-            raise ConfigError(
-                f'learning_rates={list(self.learning_rates)} must be above 0 and '
-                f'weight_decays={list(self.weight_decays)} at least 0.'
-            )
-        if len(self.layers) > 1 and self.references:
-            raise ConfigError(
-                f'references take one layer, but got {", ".join(self.layers)}.'
-            )
-
-
 def evaluate(
     entries: Sequence[Entry],
     target: Target,
@@ -92,8 +59,8 @@ def evaluate(
     """Probe each entry on a data set.
 
     Args:
-        entries (Sequence[Entry]): What to probe. All are built before the first is
-            run, so that a misfit shows at once.
+        entries (Sequence[Entry]): What to probe. All are built and shown one image
+            before the work begins, so that a misfit shows at once.
         target (Target): The data set.
         protocol (Protocol): How.
         cache (str): See :func:`cached_features`.
@@ -106,13 +73,19 @@ def evaluate(
         under ``'NAME, REFERENCE'``.
 
     Raises:
-        ConfigError: An entry does not fit its config or the protocol.
+        ConfigError: An entry does not fit its config or the protocol, or no image can
+            be held out.
         CheckpointError: A checkpoint is missing or does not fit.
         DataError: An image cannot be read, or the cache not be written.
     """
     _check_runs(entries, protocol.seeds)
+    if protocol.holds_out:
+        split_held_out(np.asarray(target.train.get_gt_labels()), protocol.held_out)
+    image = read_image(target.train.get_data_info(0))
     for entry in entries:
-        entry.build(protocol.input_size, device=device)
+        network = entry.build(protocol.input_size, device=device)
+        pixels = torch.from_numpy(network.transform(image))
+        network.features(pixels[None], protocol.layers)
     found: Dict[str, List[Run]] = {}
     for entry in entries:
         started = time.monotonic()

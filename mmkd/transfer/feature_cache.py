@@ -2,30 +2,20 @@
 
 import errno
 import fcntl
-import hashlib
-import json
 import os
-import shutil
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Union
+from typing import Dict, Iterator, Sequence, Union
 
 import numpy as np
-import torch
 from mmengine.logging import print_log
-from numpy.lib.format import open_memmap
-from torch import Tensor
 
-from mmkd.datasets.read_image import read_image
 from mmkd.errors import ConfigError, DataError
-from mmkd.files import read_json, write_json
 
+from .extraction import digest, extract, stem
 from .network import Network
 
-#: Seconds between two notes of how far an extraction has come.
-NOTE_EVERY = 2.0
 #: Where features lie by default.
 CACHE = 'work_dirs/features'
 
@@ -42,8 +32,9 @@ def cached_features(
 
     They are kept by the network's weights, structure and input transform, torch's
     version, and the data: paths, sizes and times of files, or the pixels themselves.
-    Where any of these changes they are computed anew. A killed extraction goes on
-    where it was; a second process waits for the first.
+    Where any of these changes they are computed anew. An extraction that was killed, or
+    that met a damaged image, goes on where it was; a second process waits for the
+    first.
 
     Args:
         network (Network): The network.
@@ -59,157 +50,64 @@ def cached_features(
         the data set's order.
 
     Raises:
-        ConfigError: There is no such layer, or it puts out no vectors.
+        ConfigError: There is no such layer, it puts out no vectors, or ``batch_size``
+            is below 1.
         DataError: An image cannot be read, a feature is not finite, or the cache
             cannot be written.
     """
-    infos = _infos(dataset)
-    folder = Path(cache) / _key(network, infos)
-    layers = list(dict.fromkeys(layers))
+    if batch_size < 1:
+        raise ConfigError(f'batch_size={batch_size}, but it must be at least 1.')
+    places, versions = _identify(dataset)
+    folder = Path(cache) / digest([network.fingerprint(), *places])
+    version = digest(versions)
+    paths = {name: folder / f'{stem(name)}-{version}.npy' for name in layers}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
-            missing = [name for name in layers if not _is_there(folder, name, infos)]
+            missing = {
+                name: path
+                for name, path in paths.items()
+                if not _is_there(path, len(versions))
+            }
             if missing:
-                _extract(network, infos, missing, folder, batch_size, workers)
+                extract(network, dataset, versions, missing, batch_size, workers)
     except OSError as error:
         raise _unwritable(error, cache) from error
     # Copy on write: torch warns of arrays that cannot be written.
-    return {name: np.load(_path(folder, name), mmap_mode='c') for name in layers}
+    return {name: np.load(path, mmap_mode='c') for name, path in paths.items()}
 
 
-def _infos(dataset) -> List[dict]:
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    if not infos:
-        raise DataError(f'{type(dataset).__name__} holds no images.')
-    return infos
-
-
-def _key(network, infos) -> str:
-    digest = hashlib.blake2b(network.fingerprint().encode(), digest_size=12)
-    for info in infos:
+def _identify(dataset):
+    """Tell where each image is, and which version of it is there now."""
+    places, versions = [], []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
         if 'img' in info:
-            digest.update(f'{info["img"].shape}'.encode())
-            digest.update(np.ascontiguousarray(info['img']))
+            pixels = np.ascontiguousarray(info['img'])
+            digits = blake2b(pixels, digest_size=12).hexdigest()
+            place = version = f'{digits} {pixels.shape}'
         else:
-            path = os.path.abspath(info['img_path'])
+            place = os.path.abspath(info['img_path'])
             try:
-                stat = os.stat(path)
+                stat = os.stat(place)
             except OSError as error:
-                raise DataError(f'{path} cannot be read: {error.strerror}.') from None
-            digest.update(f'{path} {stat.st_size} {stat.st_mtime_ns}\n'.encode())
-    return digest.hexdigest()
+                raise DataError(f'{place} cannot be read: {error.strerror}.') from None
+            version = f'{stat.st_size} {stat.st_mtime_ns}'
+        places.append(place)
+        versions.append(version)
+    if not places:
+        raise DataError(f'{type(dataset).__name__} holds no images.')
+    return places, versions
 
 
-def _path(folder: Path, layer: str) -> Path:
-    return folder / f'{layer.replace(os.sep, "_")}.npy'
-
-
-def _is_there(folder, layer, infos) -> bool:
-    path = _path(folder, layer)
+def _is_there(path: Path, rows: int) -> bool:
     if not path.exists():
         return False
     try:
-        return len(np.load(path, mmap_mode='r')) == len(infos)
+        return len(np.load(path, mmap_mode='r')) == rows
     except (ValueError, EOFError):  # somebody cut it
         print_log(f'{path} is damaged: its features are computed again.', 'current')
         return False
-
-
-def _extract(network, infos, layers, folder, batch_size, workers):
-    note = folder / 'progress.json'
-    about = dict(layers=layers, batch_size=batch_size, rows=len(infos))
-    found = _progress(note)
-    done = found.pop('done', 0) if {**found, 'done': 0} == {**about, 'done': 0} else 0
-    parts = [_path(folder, name).with_suffix('.part') for name in layers]
-    if not all(part.exists() for part in parts):
-        done = 0
-    print_log(
-        f'Features of {network.name}: {", ".join(layers)} of {len(infos)} images'
-        + (f', going on at image {done}.' if done else '.'),
-        'current',
-    )
-    arrays = [open_memmap(part, 'r+') for part in parts] if done else None
-    noted = time.monotonic()
-    for start, images in _batches(network, infos, done, batch_size, workers):
-        rows = network.features(images, layers)
-        for name in layers:
-            _check_finite(rows[name], name, network, infos, start)
-        if arrays is None:
-            arrays = _allocate(parts, [rows[name] for name in layers], len(infos))
-        for array, name in zip(arrays, layers):
-            array[start : start + len(images)] = rows[name].numpy()
-        if time.monotonic() - noted > NOTE_EVERY:
-            for array in arrays:
-                array.flush()
-            write_json(note, dict(about, done=start + len(images)))
-            noted = time.monotonic()
-    for array, part in zip(arrays, parts):
-        array.flush()
-        os.replace(part, part.with_suffix('.npy'))
-    note.unlink(missing_ok=True)
-
-
-def _progress(note: Path) -> dict:
-    try:
-        return read_json(note)
-    except json.JSONDecodeError:
-        return {}
-
-
-def _batches(network, infos, done, batch_size, workers) -> Iterator:
-    """Read and resize batch by batch, the next one while the network has this one."""
-
-    def load(index):
-        return torch.from_numpy(network.transform(read_image(infos[index])))
-
-    def submit(start):
-        return [
-            pool.submit(load, index)
-            for index in range(start, min(start + batch_size, len(infos)))
-        ]
-
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        coming = submit(done)
-        for start in range(done, len(infos), batch_size):
-            now, coming = coming, submit(start + batch_size)
-            images = [job.result() for job in now]
-            sizes = {tuple(image.shape) for image in images}
-            if len(sizes) > 1:
-                raise ConfigError(
-                    f'{network.name}: its test pipeline leaves images of several sizes '
-                    f'({", ".join(map(str, sorted(sizes)[:2]))}); give --input-size.'
-                )
-            yield start, torch.stack(images)
-
-
-def _allocate(parts: List[Path], rows: List[Tensor], number: int) -> list:
-    shapes = [(number, row.size(1)) for row in rows]
-    kinds = [row.numpy().dtype for row in rows]
-    need = sum(n * c * kind.itemsize for (n, c), kind in zip(shapes, kinds))
-    free = shutil.disk_usage(parts[0].parent).free
-    if need > free:
-        raise OSError(
-            errno.ENOSPC, f'{need / 1e6:.0f} MB needed, {free / 1e6:.0f} free'
-        )
-    arrays = []
-    for part, shape, kind in zip(parts, shapes, kinds):
-        arrays.append(open_memmap(part, 'w+', kind, shape))
-        if hasattr(os, 'posix_fallocate'):  # not on macOS
-            # A disk that fills up later would kill the process, not raise.
-            with open(part, 'r+b') as file:
-                os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
-    return arrays
-
-
-def _check_finite(rows, layer, network, infos, start):
-    bad = (~torch.isfinite(rows).all(1)).nonzero().flatten().tolist()
-    if bad:
-        image = infos[start + bad[0]].get('img_path', f'number {start + bad[0]}')
-        raise DataError(
-            f'{network.name}: the features of {layer!r} are not finite for image '
-            f'{image}; check the checkpoint and the input normalisation.'
-        )
 
 
 @contextmanager
@@ -224,9 +122,12 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _unwritable(error: OSError, cache) -> DataError:
+    reason = error.strerror or error
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        what = f'no space for the feature cache in {cache} ({error.strerror})'
+        what = f'no space for the feature cache in {cache} ({reason})'
         return DataError(f'{what}: free some, or give another --cache.')
+    where = error.filename or cache
     return DataError(
-        f'the feature cache {cache} cannot be written ({error}): give another --cache.'
+        f'the feature cache {cache} cannot be written ({where}: {reason}): give '
+        'another --cache.'
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def linear_probe(
     learning_rates: Sequence[float] = LEARNING_RATES,
     weight_decays: Sequence[float] = WEIGHT_DECAYS,
     held_out: float = 0.2,
-    epochs: int = 20,
+    epochs: Optional[int] = None,
     batch_size: int = 256,
     seed: int = 0,
     device: str = 'cpu',
@@ -55,7 +55,7 @@ def linear_probe(
         learning_rates (Sequence[float]): See :class:`Setting`.
         weight_decays (Sequence[float]): See :class:`Setting`.
         held_out (float): Part of each class in train to choose by. Defaults to 0.2.
-        epochs (int): Defaults to 20.
+        epochs (int, optional): See :func:`train_grid`.
         batch_size (int): Defaults to 256.
         seed (int): Of the held-out part and the order of samples. Defaults to 0.
         device (str): Defaults to ``'cpu'``.

@@ -1,6 +1,7 @@
 """A frozen network that gives features."""
 
 import hashlib
+import json
 import logging
 from contextlib import contextmanager
 from typing import Dict, Iterator, Optional, Sequence, Union
@@ -9,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, PretrainedInit
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
@@ -60,9 +61,11 @@ class Network:
         self.name = name
         self.transform = Transform(cfg, input_size)
         with isolated_rng(), _quiet():
-            torch.manual_seed(seed)
+            # The CPU's alone: torch.manual_seed would seed that of a GPU, too.
+            torch.default_generator.manual_seed(seed)
             self.model = build_network(cfg, name)
             if checkpoint is None and hasattr(self.model, 'init_weights'):
+                _forget_pretrained(self.model)
                 self.model.init_weights()
         self.classes: Optional[tuple] = None
         if checkpoint is not None:
@@ -70,12 +73,18 @@ class Network:
             whose = f'{name} ({type(self.model).__name__})'
             with _quiet():
                 meta = load_weights(self.model, checkpoint, whose, part)
-            classes = (meta.get('dataset_meta') or {}).get('classes')
+            # MMClassification, whose checkpoints mmpretrain's zoo has, says CLASSES.
+            dataset = meta.get('dataset_meta') or {}
+            classes = dataset.get('classes', meta.get('CLASSES'))
             self.classes = None if classes is None else tuple(classes)
+        spec = cfg.get('model') or cfg
+        spec = spec.get('student', spec)
+        self._spec = json.dumps(spec, sort_keys=True, default=str)
         self._preprocessor = _preprocessor(self.model, cfg)
         self.device = torch.device(device or get_device())
         for module in (self.model, self._preprocessor):
-            module.to(self.device).eval().requires_grad_(False)
+            module.to(self.device).requires_grad_(False)
+            module.eval()  # a statement: mmpretrain's backbones return nothing
 
     @torch.no_grad()
     def features(self, images: Tensor, layers: Sequence[str]) -> Dict[str, Tensor]:
@@ -113,7 +122,9 @@ class Network:
         """Return a digest of all that features depend on but the images."""
         digest = hashlib.blake2b(digest_size=16)
         about = (mmkd.__version__, torch.__version__, self.device.type, self.precision)
-        for text in (*about, self.model, self._preprocessor, self.transform):
+        # The config says what is in no weight, such as the number of heads.
+        parts = (self._spec, self.model, self._preprocessor, self.transform)
+        for text in (*about, *parts):
             digest.update(f'{text}\n'.encode())
         for module in (self.model, self._preprocessor):
             tensors = dict(module.named_parameters(), **dict(module.named_buffers()))
@@ -125,7 +136,7 @@ class Network:
 
     def _run(self, inputs, layers):
         """One pass; what comes after the pooled feature only where it is asked for."""
-        if LOGITS not in layers:
+        if not {LOGITS, 'head'} & {name.split('.')[0] for name in layers}:
             return {POOLED: pooled(self.model, inputs)}
         if not getattr(self.model, 'with_head', False):
             raise ConfigError(
@@ -149,6 +160,16 @@ class Network:
                 'is (N, C), (N, C, H, W) or (N, L, C); choose another module.'
             )
         return output
+
+
+def _forget_pretrained(model: nn.Module) -> None:
+    """Keep a config from loading weights where random ones are asked for."""
+    for module in model.modules():
+        specs = getattr(module, 'init_cfg', None) or []
+        specs = [specs] if isinstance(specs, dict) else specs
+        kept = [s for s in specs if s['type'] not in ('Pretrained', PretrainedInit)]
+        if len(kept) < len(specs):
+            module.init_cfg = kept
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """From an image of any size to the pixels that a network takes."""
 
+import json
 from typing import List, Optional
 
 import numpy as np
@@ -35,16 +36,17 @@ class Transform:
             )
         dataset = _dataset(cfg)
         pipeline = list(dataset.get('pipeline') or [])
-        kind = str(dataset.get('type', '')).split('.')[-1]
         loads = any('Load' in _name(step) for step in pipeline)
+        own = [step for step in pipeline if not _name(step).startswith(AROUND)]
         # Files are loaded as BGR, CIFAR's arrays are RGB: networks rely on it. Where
         # nothing is said, what the preprocessor flips to RGB has to be BGR.
         self.bgr = loads if dataset else _flips(cfg)
-        size = input_size or (None if loads else SIZES.get(kind))
+        kept = loads or bool(own)
+        size = input_size or (None if kept else SIZES.get(_name(dataset)))
         if size is not None:
             self.steps = _resized(size)
-        elif loads:
-            self.steps = [s for s in pipeline if not _name(s).startswith(AROUND)]
+        elif kept:
+            self.steps = own
         else:
             raise ConfigError(
                 'the config has no test pipeline that says how large images are to '
@@ -68,7 +70,9 @@ class Transform:
         return np.ascontiguousarray(found['img'].transpose(2, 0, 1))
 
     def __repr__(self) -> str:
-        return f'{"BGR" if self.bgr else "RGB"}, {self.steps}'
+        # A config that was written out again has its keys in another order.
+        steps = json.dumps(self.steps, sort_keys=True, default=str)
+        return f'{"BGR" if self.bgr else "RGB"}, {steps}'
 
 
 def _dataset(cfg) -> dict:
@@ -91,5 +95,6 @@ def _resized(size: int) -> List[dict]:
     return [resize, dict(type='CenterCrop', crop_size=size)]
 
 
-def _name(step) -> str:
-    return str(step['type']).split('.')[-1]
+def _name(spec) -> str:
+    kind = spec.get('type', '')
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
