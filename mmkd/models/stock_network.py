@@ -47,12 +47,14 @@ def build_network(
             f'{name} config has no model: give the path of a config with one, or the '
             f'model as a dict with its type; got the keys {", ".join(cfg)}.'
         )
+    data_preprocessor = cfg.get('data_preprocessor')
     if model['type'] in ('mmkd.Distiller', 'Distiller'):
+        data_preprocessor = model.get('data_preprocessor', data_preprocessor)
         model = model['student']
     scope = model.get('_scope_', cfg.get('default_scope'))
     with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
         if model is not cfg and _preprocesses(model['type'], registry):
-            model = preprocessed(model, cfg.get('data_preprocessor'))
+            model = preprocessed(model, data_preprocessor)
         return registry.build(model)
 
 

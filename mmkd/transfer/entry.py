@@ -10,6 +10,8 @@ from .pixels import Pixels
 
 #: Stand-ins for checkpoints: the floor of a comparison.
 RANDOM, PIXELS = 'random', 'pixels'
+#: How files of configs end.
+CONFIGS = ('.py', '.json', '.yaml', '.yml')
 
 
 class Entry(NamedTuple):
@@ -62,7 +64,9 @@ def parse_entries(texts: List[str], config: str) -> List[Entry]:
         name, equals, rest = text.partition('=')
         if not equals or '/' in name:  # a path or URL may have one, too
             name, rest = '', text
-        checkpoint, _, own = rest.partition('@')
+        checkpoint, _, own = rest.rpartition('@')
+        if not (own.endswith(CONFIGS) or '::' in own):  # an @ of the path's own
+            checkpoint, own = rest, ''
         if not checkpoint:
             raise ConfigError(
                 f'{text!r} names no checkpoint; give [NAME=]CHECKPOINT[@CONFIG], with '

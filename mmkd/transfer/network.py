@@ -44,7 +44,8 @@ class Network:
         device (str, optional): Defaults to the accelerator, or the CPU.
 
     Raises:
-        ConfigError: The config cannot be read or built, or says nothing of the input.
+        ConfigError: The config cannot be read or built, or says nothing of the input,
+            or there is no such device.
         CheckpointError: The checkpoint is missing or does not fit.
     """
 
@@ -81,7 +82,7 @@ class Network:
         spec = spec.get('student', spec)
         self._spec = json.dumps(spec, sort_keys=True, default=str)
         self._preprocessor = _preprocessor(self.model, cfg)
-        self.device = torch.device(device or get_device())
+        self.device = _device(device or get_device())
         for module in (self.model, self._preprocessor):
             module.to(self.device).requires_grad_(False)
             module.eval()  # a statement: mmpretrain's backbones return nothing
@@ -160,6 +161,16 @@ class Network:
                 'is (N, C), (N, C, H, W) or (N, L, C); choose another module.'
             )
         return output
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f'device {name!r} is not to be had ({str(error).splitlines()[0]}); give '
+            'another --device, or none.'
+        ) from None
 
 
 def _forget_pretrained(model: nn.Module) -> None:

@@ -58,6 +58,9 @@ class TestBuildNetwork:
         del model['data_preprocessor']
         network = build_network(whole(model, data_preprocessor=STATS))
         assert network.data_preprocessor.mean.flatten().tolist() == [1, 1, 1]
+        distiller = dict(type='mmkd.Distiller', student=model, losses={})
+        network = build_network(whole(dict(distiller, data_preprocessor=STATS)))
+        assert network.data_preprocessor.mean.flatten().tolist() == [1, 1, 1]
 
     def test_plain_backbone_gets_none(self):
         network = build_network(whole(BACKBONE, data_preprocessor=STATS))

@@ -22,6 +22,8 @@ def names(*texts):
         ('runs/lr=1/a.pth', Entry('a', 'runs/lr=1/a.pth', 'c.py')),
         ('kd=runs/lr=1/a.pth', Entry('kd', 'runs/lr=1/a.pth', 'c.py')),
         ('https://x.org/a.pth?key=1', Entry('a', 'https://x.org/a.pth?key=1', 'c.py')),
+        ('kd=me@home/a.pth', Entry('kd', 'me@home/a.pth', 'c.py')),
+        ('kd=me@home/a.pth@o.py', Entry('kd', 'me@home/a.pth', 'o.py')),
         ('random', Entry('random', 'random', 'c.py')),
         ('pixels@o.py', Entry('pixels', 'pixels', 'o.py')),
         ('floor=random', Entry('floor', 'random', 'c.py')),

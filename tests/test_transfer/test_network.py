@@ -422,3 +422,9 @@ class TestFingerprint:
         features = [net.features(IMAGES, ['pooled'])['pooled'] for net in (one, other)]
         assert not torch.allclose(*features)
         assert one.fingerprint() != other.fingerprint()
+
+
+def test_a_device_that_is_not_there(toy_config):
+    for device in ('tpu9', 'cuda:99'):
+        with pytest.raises(ConfigError, match=f"device '{device}' is not to be had"):
+            Network(toy_config, device=device)
