@@ -146,7 +146,7 @@ def _allocate(parts, rows, number) -> Dict[str, np.ndarray]:
     free = shutil.disk_usage(next(iter(parts.values())).parent).free
     if need > free:
         raise OSError(
-            errno.ENOSPC, f'{need / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free'
+            errno.ENOSPC, f'{need / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free'
         )
     arrays = {}
     for name, part in parts.items():

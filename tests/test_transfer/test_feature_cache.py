@@ -453,7 +453,7 @@ class TestRefused:
         network, cache = Sums(), tmp_path / 'cache'
         network.features = lambda images, layers: dict(pooled=torch.zeros(10, 300_000))
         assert self.refused(DataError, network, files, cache) == (
-            f'no space for the feature cache in {cache} (12 MB needed, 5 MB free): '
+            f'no space for the feature cache in {cache} (12.0 MB needed, 5.0 MB free): '
             'free some, or give another --cache.'
         )
 

@@ -1,6 +1,7 @@
 """A linear classifier on a frozen network: what learns, and what stays."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -203,6 +204,9 @@ def test_shipped_config_trains_in_two_processes(tiny_imagenet, tmp_path):
     }
     command = ['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path]
     torchrun = str(Path(sys.executable).parent)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
     done = subprocess.run(
         [*command, '--cfg-options', *(f'{k}={v}' for k, v in options.items())],
         cwd=ROOT,
@@ -210,7 +214,7 @@ def test_shipped_config_trains_in_two_processes(tiny_imagenet, tmp_path):
             os.environ,
             OMP_NUM_THREADS='1',
             PYTHONWARNINGS='ignore',
-            PORT=str(30500 + os.getpid() % 1000),
+            PORT=str(port),
             PATH=os.pathsep.join([torchrun, os.environ['PATH']]),
         ),
         capture_output=True,
