@@ -2,9 +2,7 @@
 
 import copy
 import json
-import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -362,27 +360,22 @@ def test_bad_files_names_and_scores(tmp_path):
         write_detection_report(truth, models, tmp_path, 'scenes')
 
 
-def test_the_tool(scenes, tmp_path):
+def run_tool(monkeypatch, *arguments):
+    path = ROOT / 'tools/analysis/detection_errors.py'
+    monkeypatch.setattr(sys, 'argv', [path.name, *map(str, arguments)])
+    runpy.run_path(str(path), run_name='__main__')
+
+
+def test_the_tool(scenes, tmp_path, monkeypatch, capsys):
     (tmp_path / 'none.json').write_text('[]')
-    done = subprocess.run(
-        [
-            sys.executable,
-            'tools/analysis/detection_errors.py',
-            scenes / 'truth.json',
-            f'teacher={scenes / "teacher.bbox.json"}',
-            f'untrained={tmp_path / "none.json"}',
-            '--out',
-            tmp_path / 'out',
-        ],
-        cwd=ROOT,
-        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        timeout=120,
+    models = (
+        f'teacher={scenes / "teacher.bbox.json"}',
+        f'untrained={tmp_path / "none.json"}',
     )
-    assert done.returncode == 0, done.stderr
-    assert 'untrained has no predictions: its AP is 0' in done.stdout
-    assert '| untrained | 0.000 |' in done.stdout
+    run_tool(monkeypatch, scenes / 'truth.json', *models, '--out', tmp_path / 'out')
+    printed = capsys.readouterr().out
+    assert 'untrained has no predictions: its AP is 0' in printed
+    assert '| untrained | 0.000 |' in printed
     names = {path.stem for path in read_artifacts(tmp_path / 'out')}
     kinds = {'ap', 'class_ap', 'errors'}
     kinds |= {f'confusion_{name}' for name in ('teacher', 'untrained')}
@@ -398,10 +391,8 @@ def test_the_tool(scenes, tmp_path):
     ],
 )
 def test_the_tool_refuses(scenes, tmp_path, monkeypatch, predictions, words):
-    path = ROOT / 'tools/analysis/detection_errors.py'
-    arguments = [path.name, str(scenes / 'truth.json'), *predictions]
-    monkeypatch.setattr(sys, 'argv', [*arguments, '--out', str(tmp_path / 'out')])
+    arguments = scenes / 'truth.json', *predictions, '--out', tmp_path / 'out'
     with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(path), run_name='__main__')
+        run_tool(monkeypatch, *arguments)
     assert stopped.value.code.startswith('error: ') and words in stopped.value.code
     assert not (tmp_path / 'out').exists()

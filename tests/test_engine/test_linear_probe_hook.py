@@ -13,7 +13,8 @@ from mmkd.visualization import read_scalars
 
 
 def config(work_dir, *hooks, epochs=3):
-    digits = dict(type='mmkd.ImageTensors', dataset=dict(type='mmkd.DigitImages'))
+    few = dict(type='mmkd.DigitImages', indices=320)
+    digits = dict(type='mmkd.ImageTensors', dataset=few)
     teacher = dict(config=toy_classifier(), allow_untrained=True)
     return dict(
         default_scope='mmpretrain',

@@ -1,6 +1,5 @@
 """The linear probe as a user runs it, on digits."""
 
-import gc
 import json
 import multiprocessing
 import os
@@ -23,14 +22,6 @@ from mmkd.transfer import Network, load_target
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = 'tools/linear_probe.py'
 QUICK = ['--epochs', '10', '--learning-rates', '0.1', '--device', 'cpu']
-
-
-@pytest.fixture(scope='module', autouse=True)
-def frozen():
-    """Spare MMEngine, which collects garbage for each data set, what is imported."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def toy(width=8):
