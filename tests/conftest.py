@@ -31,6 +31,11 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_unconfigure():
+    """Let the interpreter's end find what was spared."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def fresh_globals():
     """Forget what a Runner or a test before left in MMEngine's global managers."""
