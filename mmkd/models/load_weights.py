@@ -64,6 +64,19 @@ def load_weights(
     return checkpoint.get('meta') or {}
 
 
+def class_names(meta: dict) -> Optional[tuple]:
+    """Return the class names in a checkpoint's ``meta``, as OpenMMLab 1 to 3 spell it.
+
+    Args:
+        meta (dict): What :func:`load_weights` returned.
+    """
+    for where in (meta.get('dataset_meta') or {}, meta):
+        for key in ('classes', 'CLASSES'):
+            if where.get(key) is not None:
+                return tuple(where[key])
+    return None
+
+
 def _some(keys, most=4):
     keys = [str(key) for key in keys]
     more = f' and {len(keys) - most} more' if len(keys) > most else ''

@@ -11,7 +11,7 @@ from mmkd.construct import construct
 from mmkd.errors import CheckpointError
 
 from .inference_form import InferenceForm
-from .load_weights import load_weights
+from .load_weights import class_names, load_weights
 from .partial_forward import PartialForward
 from .renormalise import Renormalise
 from .stock_network import build_network
@@ -99,13 +99,4 @@ class Teacher:
 
     def _load(self, path):
         name = f'the teacher ({type(self.model).__name__}, {self.config})'
-        self.classes = _classes(load_weights(self.model, path, name))
-
-
-def _classes(meta):
-    """Class names in a checkpoint's meta, in the spellings of OpenMMLab 1 to 3."""
-    for where in (meta.get('dataset_meta') or {}, meta):
-        for key in ('classes', 'CLASSES'):
-            if where.get(key) is not None:
-                return tuple(where[key])
-    return None
+        self.classes = class_names(load_weights(self.model, path, name))

@@ -18,7 +18,7 @@ import mmkd
 from mmkd.engine.config import load_config
 from mmkd.errors import ConfigError
 from mmkd.models.dry_run import isolated_rng
-from mmkd.models.load_weights import load_weights
+from mmkd.models.load_weights import class_names, load_weights
 from mmkd.models.stock_network import before_logits, build_network, pooled
 from mmkd.models.taps import Taps
 
@@ -74,10 +74,7 @@ class Network:
             whose = f'{name} ({type(self.model).__name__})'
             with _quiet():
                 meta = load_weights(self.model, checkpoint, whose, part)
-            # MMClassification, whose checkpoints mmpretrain's zoo has, says CLASSES.
-            dataset = meta.get('dataset_meta') or {}
-            classes = dataset.get('classes', meta.get('CLASSES'))
-            self.classes = None if classes is None else tuple(classes)
+            self.classes = class_names(meta)
         spec = cfg.get('model') or cfg
         spec = spec.get('student', spec)
         self._spec = json.dumps(spec, sort_keys=True, default=str)

@@ -26,9 +26,9 @@ def size_ap_artifact(truth: COCO, scores: Dict[str, dict], data: str) -> Made:
     """Describe COCO's figures of several models.
 
     Args:
-        truth (COCO): Of :func:`~mmkd.analysis.coco_boxes.read_truth`.
+        truth (COCO): Of :func:`read_truth`.
         scores (dict): By model, of
-            :func:`~mmkd.analysis.detection_scores.detection_scores`.
+            :func:`detection_scores`.
         data (str): What the images are, for the title.
     """
     areas = np.array([box['area'] for box in objects(truth).values()])
@@ -62,9 +62,9 @@ def class_ap_artifact(truth: COCO, scores: Dict[str, dict], data: str) -> Made:
     """Describe the AP of each class, and what it is less than the first model's.
 
     Args:
-        truth (COCO): Of :func:`~mmkd.analysis.coco_boxes.read_truth`.
+        truth (COCO): Of :func:`read_truth`.
         scores (dict): By model, of
-            :func:`~mmkd.analysis.detection_scores.detection_scores`.
+            :func:`detection_scores`.
         data (str): What the images are, for the title.
     """
     first, *others = scores
@@ -114,7 +114,7 @@ def errors_artifact(errors: Dict[str, Any], data: str, score: float) -> Made:
 
     Args:
         errors (dict): By model, of
-            :func:`~mmkd.analysis.detection_errors.detection_errors`.
+            :func:`detection_errors`.
         data (str): What the images are, for the title.
         score (float): That they were counted from.
     """
@@ -148,10 +148,10 @@ def confusion_artifact(
     """Describe what a model takes the objects for.
 
     Args:
-        truth (COCO): Of :func:`~mmkd.analysis.coco_boxes.read_truth`, of C categories.
+        truth (COCO): Of :func:`read_truth`, of C categories.
         name (str): The model's.
         counts (ndarray): ``(C + 1, C + 1)``, of
-            :func:`~mmkd.analysis.detection_confusion.detection_confusion`.
+            :func:`detection_confusion`.
         shown (ndarray): Places of the classes to draw.
         data (str): What the images are, for the title.
         score (float): That predictions were counted from.

@@ -15,13 +15,13 @@ def detection_confusion(truth: COCO, found: COCO, score: float = 0.3) -> np.ndar
     Ours: the predictions, the highest score first, each take the free object of the
     highest IoU, of at least 0.5, whatever the class. An object found twice thus counts
     with the class of the higher score, where
-    :func:`~mmkd.analysis.detection_errors.detection_errors` matches within a class as
+    :func:`detection_errors` matches within a class as
     AP does; so the diagonal may differ from its count of right predictions.
 
     Args:
-        truth: Of :func:`~mmkd.analysis.coco_boxes.read_truth`, of C categories. Crowds
+        truth: Of :func:`read_truth`, of C categories. Crowds
             are no objects, and predictions on one of their class are not counted.
-        found: Of :func:`~mmkd.analysis.coco_boxes.read_predictions`.
+        found: Of :func:`read_predictions`.
         score: Predictions below it are not counted.
 
     Returns:

@@ -44,9 +44,9 @@ def detection_errors(
     once an error is mended; and the bounds belong to the higher kind.
 
     Args:
-        truth: Of :func:`~mmkd.analysis.coco_boxes.read_truth`. Crowds are no objects,
+        truth: Of :func:`read_truth`. Crowds are no objects,
             and predictions on them are not counted, as in COCO.
-        found: Of :func:`~mmkd.analysis.coco_boxes.read_predictions`.
+        found: Of :func:`read_predictions`.
         score: Predictions below it are not counted.
 
     Returns:

@@ -26,8 +26,8 @@ def box_matches(
     """Match predictions with objects: the highest score first takes the best free one.
 
     Args:
-        truth: Of :func:`~mmkd.analysis.coco_boxes.read_truth`.
-        found: Of :func:`~mmkd.analysis.coco_boxes.read_predictions`.
+        truth: Of :func:`read_truth`.
+        found: Of :func:`read_predictions`.
         any_class: Whether a prediction may take an object of another class.
 
     Returns:

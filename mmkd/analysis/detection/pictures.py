@@ -96,7 +96,7 @@ def draw_errors(models: Dict[str, Dict[str, Dict[str, int]]], title: str) -> Fig
 
     Args:
         models (dict): By model what
-            :func:`~mmkd.analysis.detection_errors.detection_errors` returns.
+            :func:`detection_errors` returns.
         title (str): Heading.
     """
     figure = new_figure(9, 3.4 + 0.7 * len(models))

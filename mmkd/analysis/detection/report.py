@@ -32,9 +32,9 @@ def write_detection_report(
     """Compare detectors: AP by size and by class, kinds of errors, confusions.
 
     Args:
-        truth (COCO): Of :func:`~mmkd.analysis.coco_boxes.read_truth`.
+        truth (COCO): Of :func:`read_truth`.
         models (dict): By name of the model, its predictions, of
-            :func:`~mmkd.analysis.coco_boxes.read_predictions`; the first is what the
+            :func:`read_predictions`; the first is what the
             others are compared with, the teacher.
         folder (str | Path): For the pictures and their JSON.
         data (str): What the images are, for the titles.

@@ -22,8 +22,8 @@ def detection_scores(truth: COCO, found: COCO) -> Dict[str, Dict[str, float]]:
     was not trained for.
 
     Args:
-        truth: Of :func:`~mmkd.analysis.coco_boxes.read_truth`.
-        found: Of :func:`~mmkd.analysis.coco_boxes.read_predictions`.
+        truth: Of :func:`read_truth`.
+        found: Of :func:`read_predictions`.
 
     Returns:
         dict: ``overall``, by :data:`FIGURES`, and ``classes``, the AP by name of the
