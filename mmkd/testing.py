@@ -3,7 +3,7 @@
 One step of a shipped config, in a moment on a CPU::
 
     cfg = shrink('configs/coco/luminet_frcnn.py')
-    model = mmkd.engine.config.build_model(cfg)
+    model = mmkd.configs.build_model(cfg)
     optim_wrapper = mmengine.optim.build_optim_wrapper(model, cfg.optim_wrapper)
     model.train_step(detection_batch(classes=80), optim_wrapper)
 
@@ -21,7 +21,7 @@ from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
 
-from mmkd.engine.config import load_config
+from mmkd.configs import load_config
 
 #: What :func:`toy_detector` can make.
 DETECTORS = dict(
@@ -63,7 +63,7 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
             and of CIFAR's ResNets go down by the same factor. Defaults to 8.
 
     Returns:
-        Config: For a Runner, or :func:`mmkd.engine.config.build_model`.
+        Config: For a Runner, or :func:`mmkd.configs.build_model`.
     """
     cfg = load_config(cfg) if isinstance(cfg, str) else copy.deepcopy(cfg)
     scope, model = cfg.get('default_scope'), cfg.model

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.optim import build_optim_wrapper
 
-from mmkd.engine.config import build_model, load_config
+from mmkd.configs import build_model, load_config
 from mmkd.testing import detection_batch, shrink
 
 ROOT = Path(__file__).resolve().parents[1]

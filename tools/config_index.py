@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple
 
-from mmkd.engine.config import load_config
+from mmkd.configs import load_config
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 

@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import CheckpointLoader
 
-from mmkd.engine.config import build_model, load_config
-from mmkd.engine.launch import is_distiller, run
+from mmkd.configs import build_model, is_distiller, load_config
+from mmkd.engine.launch import run
 from mmkd.errors import CheckpointError
 
 

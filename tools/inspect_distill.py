@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from mmkd.configs import build_model, is_distiller, load_config
 from mmkd.engine.batch_check import check_batch_size
-from mmkd.engine.config import build_model, load_config
 from mmkd.engine.data_check import check_data
-from mmkd.engine.launch import is_distiller, run
+from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller
 from mmkd.models.renormalise import InputStats

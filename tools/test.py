@@ -5,14 +5,9 @@ import argparse
 
 from mmengine.evaluator import DumpResults
 
+from mmkd.configs import is_distiller
 from mmkd.engine.data_check import check_data
-from mmkd.engine.launch import (
-    add_arguments,
-    build_runner,
-    is_distiller,
-    prepare_config,
-    run,
-)
+from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run
 from mmkd.errors import ConfigError
 
 

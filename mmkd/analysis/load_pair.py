@@ -5,8 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from mmkd.engine.config import load_config
-from mmkd.engine.launch import is_distiller
+from mmkd.configs import is_distiller, load_config
 from mmkd.errors import ConfigError
 from mmkd.transfer import TARGETS, Network, load_target
 from mmkd.transfer.feature_cache import CACHE

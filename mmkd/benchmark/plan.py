@@ -9,14 +9,14 @@ from typing import List, Optional, Sequence
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
+from mmkd.configs import load_config, teachers_of
 from mmkd.engine.batch_check import check_batch_size
-from mmkd.engine.config import load_config
 from mmkd.engine.data_check import SELF_MADE, check_data
 from mmkd.errors import CheckpointError, ConfigError
 from mmkd.files import read_json
 
 from .cell import Cell
-from .shrink import leaf_of, shrink, teachers_of
+from .shrink import leaf_of, shrink
 from .shrink_epochs import check_loop
 from .slicing import digest, slice_teachers
 
@@ -85,7 +85,7 @@ def config_hash(cfg: Config) -> str:
     checkpoints count by what is in them.
     """
     cfg = copy.deepcopy(cfg)
-    for teacher in teachers_of(cfg):
+    for teacher in teachers_of(cfg.model).values():
         if teacher.get('checkpoint'):
             teacher.checkpoint = digest(teacher.checkpoint)
     known = cfg.to_dict()
@@ -157,7 +157,7 @@ def _check_logs(cfg):
 
 
 def _check_teachers(cfg):
-    for teacher in teachers_of(cfg):
+    for teacher in teachers_of(cfg.model).values():
         path = teacher.get('checkpoint')
         if path and '://' not in path and not Path(path).is_file():
             raise CheckpointError(

@@ -5,8 +5,7 @@ from typing import Iterator, List, Optional, Tuple
 
 from mmengine.config import Config, ConfigDict
 
-from mmkd.engine.config import load_config
-from mmkd.engine.launch import is_distiller
+from mmkd.configs import load_config, student_of, teachers_of
 from mmkd.errors import ConfigError
 
 from .shrink_epochs import shrink_epochs
@@ -85,14 +84,6 @@ def _hold_out(cfg, hold_out, fraction):
     return [f'validated on the last {hold_out * 100:g} % of the training images']
 
 
-def teachers_of(cfg: Config) -> List[dict]:
-    """Return the specs of all teachers, to be changed in place."""
-    one, several = cfg.model.get('teacher'), cfg.model.get('teachers')
-    if not is_distiller(cfg.model):
-        return []
-    return [one] if one else list((several or {}).values())
-
-
 def leaf_of(cfg: Config, loader: str) -> dict:
     """Walk through a dataloader's wrappers to the data set that reads."""
     dataset = cfg[loader].dataset
@@ -102,7 +93,7 @@ def leaf_of(cfg: Config, loader: str) -> dict:
 
 
 def _shrink_classes(cfg, classes):
-    student = cfg.model.student if is_distiller(cfg.model) else cfg.model
+    student = student_of(cfg.model)
     total = (student.get('head') or {}).get('num_classes')
     if total is None:
         raise ConfigError(
@@ -124,7 +115,7 @@ def _shrink_classes(cfg, classes):
     for preprocessor in (cfg, student):
         if 'num_classes' in (preprocessor.get('data_preprocessor') or {}):
             preprocessor.data_preprocessor.num_classes = classes
-    for teacher in teachers_of(cfg):
+    for teacher in teachers_of(cfg.model).values():
         _shrink_teacher(teacher, classes)
     return [f'{classes} of {total} classes']
 
@@ -135,8 +126,7 @@ def _shrink_teacher(teacher, classes):
         keys = ('default_scope', 'data_preprocessor', 'model')
         teacher.config = ConfigDict({k: whole[k] for k in keys if whole.get(k)})
     model = teacher.config if 'type' in teacher.config else teacher.config.model
-    model = model.student if is_distiller(model) else model
-    head = model.get('head') or {}
+    head = student_of(model).get('head') or {}
     if str(head.get('type')).split('.')[-1] != 'LinearClsHead':
         raise ConfigError(
             f'--classes: the teacher has a head {head.get("type")}, of which no '

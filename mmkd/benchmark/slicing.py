@@ -9,9 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
+from mmkd.configs import teachers_of
 from mmkd.errors import CheckpointError
-
-from .shrink import teachers_of
 
 HEAD = ('head.fc.weight', 'head.fc.bias')
 
@@ -30,7 +29,7 @@ def slice_teachers(cfg: Config, classes: int, folder: Path) -> None:
     Raises:
         CheckpointError: A file cannot be read safely, or is of no linear classifier.
     """
-    for teacher in teachers_of(cfg):
+    for teacher in teachers_of(cfg.model).values():
         source = teacher.get('checkpoint')
         if source is None:
             continue

@@ -2,11 +2,10 @@
 
 from mmengine.config import Config
 
+from mmkd.configs import is_distiller
 from mmkd.errors import ConfigError
 from mmkd.models import losses as _losses  # noqa: F401  registers them
 from mmkd.registry import MODELS
-
-from .launch import is_distiller
 
 
 def check_batch_size(cfg: Config) -> None:

@@ -1,10 +1,11 @@
 """Finding missing data before anything is built."""
 
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Sequence
 
 from mmengine.config import Config
 
+from mmkd.configs import datasets_of
 from mmkd.errors import DataError
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -26,25 +27,11 @@ def check_data(cfg: Config, loaders: Sequence[str] = LOADERS) -> None:
         DataError: One is missing.
     """
     for loader in loaders:
-        spec = cfg.get(loader)
-        datasets = list(_datasets((spec or {}).get('dataset')))
+        datasets = datasets_of(cfg.get(loader))
         for dataset in datasets:
             _check(dataset, loader)
         if not any(map(_is_self_made, datasets)):
             _check_evaluator(cfg, loader.replace('dataloader', 'evaluator'))
-
-
-def _datasets(spec) -> Iterator[dict]:
-    """Walk through wrappers (RepeatDataset, ConcatDataset, ...) to what reads."""
-    if isinstance(spec, (list, tuple)):
-        for item in spec:
-            yield from _datasets(item)
-    elif isinstance(spec, dict):
-        inner = [spec[key] for key in ('dataset', 'datasets') if key in spec]
-        if inner:
-            yield from _datasets(inner)
-        else:
-            yield spec
 
 
 def _check(spec, loader):

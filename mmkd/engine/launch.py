@@ -14,9 +14,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmkd.compat.cpu_dist import prepare_cpu_launch
+from mmkd.configs import load_config
 from mmkd.errors import ConfigError, MMKDError
-
-from .config import load_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,11 +62,6 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
-
-
-def is_distiller(model: dict) -> bool:
-    """Tell whether a model config is a Distiller's."""
-    return str(model.get('type')) in ('mmkd.Distiller', 'Distiller')
 
 
 def use_amp(cfg: Config) -> None:

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
-from mmkd.engine.config import load_config
+from mmkd.configs import is_distiller, load_config
 from mmkd.errors import ConfigError
 
 
@@ -48,7 +48,7 @@ def build_network(
             f'model as a dict with its type; got the keys {", ".join(cfg)}.'
         )
     data_preprocessor = cfg.get('data_preprocessor')
-    if model['type'] in ('mmkd.Distiller', 'Distiller'):
+    if is_distiller(model):
         data_preprocessor = model.get('data_preprocessor', data_preprocessor)
         model = model['student']
     scope = model.get('_scope_', cfg.get('default_scope'))

@@ -15,7 +15,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 import mmkd
-from mmkd.engine.config import load_config
+from mmkd.configs import load_config, student_of
 from mmkd.errors import ConfigError
 from mmkd.models.dry_run import isolated_rng
 from mmkd.models.load_weights import class_names, load_weights
@@ -76,7 +76,7 @@ class Network:
                 meta = load_weights(self.model, checkpoint, whose, part)
             self.classes = class_names(meta)
         spec = cfg.get('model') or cfg
-        spec = spec.get('student', spec)
+        spec = student_of(spec)
         self._spec = json.dumps(spec, sort_keys=True, default=str)
         self._preprocessor = _preprocessor(self.model, cfg)
         self.device = _device(device or get_device())

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from mmkd.engine.config import load_config
+from mmkd.configs import load_config
 from mmkd.errors import ConfigError
 
 from .network import POOLED

@@ -8,6 +8,7 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmkd.configs import student_of
 from mmkd.errors import ConfigError
 
 #: Sizes of the data sets that lie in memory and so need no pipeline.
@@ -85,7 +86,7 @@ def _dataset(cfg) -> dict:
 
 def _flips(cfg) -> bool:
     model = cfg.get('model') or {}
-    model = model.get('student', model)
+    model = student_of(model)
     own = model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
     return bool(own.get('to_rgb') or own.get('bgr_to_rgb'))
 

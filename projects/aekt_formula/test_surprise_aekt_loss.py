@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mmkd.engine.config import build_model, load_config
+from mmkd.configs import build_model, load_config
 from mmkd.models.losses.aekt_loss import aekt_rows
 from mmkd.testing import classification_batch, shrink
 from projects.aekt_formula.surprise_aekt_loss import surprise_rows

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mmkd.engine.config import build_model, load_config
+from mmkd.configs import build_model, load_config
 from mmkd.errors import ConfigError
 from mmkd.testing import detection_batch, shrink
 from projects.example_project.cosine_loss import CosineLoss, cosine_loss

@@ -14,8 +14,8 @@ from mmengine.config import Config
 
 from mmkd.analysis.load_pair import load_pair, pair_parser
 from mmkd.analysis.pair import default_layers
+from mmkd.configs import build_model
 from mmkd.datasets import DigitImages
-from mmkd.engine.config import build_model
 from mmkd.errors import ConfigError, DataError
 from mmkd.testing import toy_classifier
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 
 import mmkd  # noqa: F401  (mmdet's imports lean on mmkd.compat)
-from mmkd.engine.config import build_model
+from mmkd.configs import build_model
 from mmkd.models import losses
 from mmkd.models.renormalise import InputStats
 from mmkd.models.schedule import Progress

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmkd.engine.config import build_model, load_config
+from mmkd.configs import build_model, load_config
 from mmkd.testing import classification_batch, detection_batch, shrink
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

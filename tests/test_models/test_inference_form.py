@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 import mmkd.models.inference_form as inference_form
-from mmkd.engine.config import load_config
+from mmkd.configs import load_config
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller
 from mmkd.models.inference_form import InferenceForm, fold_batch_norms

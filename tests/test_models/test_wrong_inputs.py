@@ -13,8 +13,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
 from mmengine.visualization import Visualizer
 
+from mmkd.configs import load_config
 from mmkd.engine.batch_check import check_batch_size
-from mmkd.engine.config import load_config
 from mmkd.engine.data_check import check_data
 from mmkd.errors import MMKDError
 from mmkd.models import Distiller, DistillLoss

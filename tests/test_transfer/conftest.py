@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain.datasets import BaseDataset
 
-from mmkd.engine.config import load_config
+from mmkd.configs import load_config
 from mmkd.models.stock_network import build_network
 from mmkd.testing import toy_classifier
 

@@ -12,8 +12,8 @@ from mmengine.dataset import default_collate
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
+from mmkd.configs import build_model, load_config
 from mmkd.datasets.read_image import read_image
-from mmkd.engine.config import build_model, load_config
 from mmkd.errors import CheckpointError, ConfigError
 from mmkd.testing import toy_detector
 from mmkd.transfer import Network

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
+from mmkd.configs import load_config
 from mmkd.datasets.read_image import read_image
-from mmkd.engine.config import load_config
 from mmkd.errors import ConfigError
 from mmkd.transfer.transform import Transform
 

@@ -35,9 +35,8 @@ from mmengine.registry import HOOKS, DefaultScope
 
 from mmkd import provenance
 from mmkd.benchmark.memory import peak, weights
-from mmkd.benchmark.shrink import teachers_of
 from mmkd.benchmark.timing import interleave, ratio
-from mmkd.engine.config import build_model, load_config
+from mmkd.configs import build_model, load_config, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.files import write_text
@@ -115,7 +114,7 @@ def read(paths) -> dict:
 
 def build(cfg: Config, device: str):
     """Return a model as a Runner has it when training begins, and its optimizer."""
-    for teacher in teachers_of(cfg):
+    for teacher in teachers_of(cfg.model).values():
         teacher.update(checkpoint=None, allow_untrained=True)
     torch.manual_seed(0)
     model = build_model(cfg).to(device).train()

@@ -19,8 +19,8 @@ from mmengine.optim import OptimWrapper
 
 from mmkd.benchmark.memory import peak, weights
 from mmkd.benchmark.timing import interleave, ratio
-from mmkd.engine.config import build_model, load_config
-from mmkd.engine.launch import is_distiller, run
+from mmkd.configs import build_model, is_distiller, load_config
+from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.models.taps import Taps
 from mmkd.testing import classification_batch, detection_batch

@@ -28,8 +28,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.datasets import BaseDataset
 
 from mmkd.benchmark.timing import interleave, ratio
-from mmkd.engine.config import build_model, load_config
-from mmkd.engine.launch import is_distiller, run
+from mmkd.configs import build_model, is_distiller, load_config
+from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.models.crop_flip_preprocessor import random_crop, random_flip
 

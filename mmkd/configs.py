@@ -1,7 +1,7 @@
-"""Reading configs, with errors that say what to do."""
+"""Reading configs, and the questions that are asked of them."""
 
 import copy
-from typing import Optional
+from typing import Dict, Iterator, List, Optional
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
@@ -58,6 +58,56 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
             f'{str(error).rstrip(".")}.'
         ) from error
     return cfg
+
+
+def is_distiller(model: dict) -> bool:
+    """Tell whether a model's config is a Distiller's."""
+    return str(model.get('type')) in ('mmkd.Distiller', 'Distiller')
+
+
+def student_of(model: dict) -> dict:
+    """Return the student in a model's config; the model itself if nobody teaches it.
+
+    What is returned is the part of the config, which changes with it.
+    """
+    return model['student'] if is_distiller(model) else model
+
+
+def teachers_of(model: dict) -> Dict[str, dict]:
+    """Return the teachers' entries in a model's config by name, none in a stock one.
+
+    What is returned are the parts of the config, which change with it.
+    """
+    if not is_distiller(model):
+        return {}
+    if model.get('teacher') is not None:
+        return dict(teacher=model['teacher'])
+    return dict(model.get('teachers') or {})
+
+
+def datasets_of(loader: Optional[dict]) -> List[dict]:
+    """Return the data sets that read, inside of a dataloader's wrappers.
+
+    Args:
+        loader (dict, optional): Such as ``cfg.train_dataloader``. Wrappers are
+            RepeatDataset, ConcatDataset and the like.
+
+    Returns:
+        list[dict]: The parts of the config, which change with it; none of None.
+    """
+    return list(_unwrapped((loader or {}).get('dataset')))
+
+
+def _unwrapped(spec) -> Iterator[dict]:
+    if isinstance(spec, (list, tuple)):
+        for item in spec:
+            yield from _unwrapped(item)
+    elif isinstance(spec, dict):
+        inner = [spec[key] for key in ('dataset', 'datasets') if key in spec]
+        if inner:
+            yield from _unwrapped(inner)
+        else:
+            yield spec
 
 
 def build_model(cfg: Config) -> nn.Module:
