@@ -16,6 +16,10 @@ from mmengine.registry import Registry
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, scope='mmkd', locations=['mmkd.models']
 )
+#: How kinds of networks are run in parts, see :mod:`mmkd.models.families`.
+FAMILIES = Registry('family', scope='mmkd', locations=['mmkd.models.families'])
+#: What ``on=`` can name, see :mod:`mmkd.models.pairings`.
+PAIRINGS = Registry('pairing', scope='mmkd', locations=['mmkd.models.pairings'])
 #: Training hooks.
 HOOKS = Registry(
     'hook', parent=MMENGINE_HOOKS, scope='mmkd', locations=['mmkd.engine.hooks']

@@ -1,11 +1,13 @@
 """What every distillation loss shares: numerics, empty batches, levels."""
 
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
+from mmkd.registry import PAIRINGS
 
 #: For messages, by number of dimensions.
 KINDS = {
@@ -13,12 +15,13 @@ KINDS = {
     3: 'logits of cells (N, K, M)',
     4: 'maps (N, C, H, W)',
 }
-ADVICE = {
-    2: "choose logits ('logits', 'roi.logits'), or pooled features such as 'neck' of a "
-    'classifier',
-    3: "choose 'cells.logits' of classifiers or 'roi.cells' of two-stage detectors",
-    4: "choose a stage such as 'backbone.layer3', or the neck of a detector",
+#: What to name in ``on=`` beside the pairings that give tensors of so many dimensions.
+MODULES = {
+    2: "pooled features such as 'neck' of a classifier",
+    4: "a stage such as 'backbone.layer3', or the neck of a detector",
 }
+#: A level's tensor, or those of several levels.
+Levels = Union[Tensor, Sequence[Tensor]]
 
 
 class LossInputs(NamedTuple):
@@ -35,30 +38,37 @@ class LossInputs(NamedTuple):
     #: The modules that put them out.
     student_outputs: Sequence[str]
     teacher_outputs: Sequence[str]
-    #: The :class:`~mmkd.models.teacher.Teacher`, as loaded. Keep it and not its
-    #: network: only the first survives a copy of the Distiller uncopied.
+    #: The :class:`~mmkd.models.teacher.Teacher`, as loaded; None for a loss that is
+    #: used alone. Keep it and not its network: only the first survives a copy of the
+    #: Distiller uncopied.
     source: object
 
 
 class DistillLoss(nn.Module):
     """Compares what the student says with what the teacher says.
 
+    In a Distiller, or alone, in any loop::
+
+        loss = KDLoss(tau=4.0)(student_logits, teacher_logits)
+
     A subclass implements :meth:`compare` on two aligned tensors or, where each sample
     has a loss of its own, :meth:`rows`. This class sees to the rest: autocast is off
     and half precision is promoted to float32 (float64 is kept); several levels
     (stages, an FPN's maps) are averaged or summed; an empty selection, say no
-    foreground RoI, gives a zero that is part of the graph.
+    object in the images, gives a zero that is part of the graph.
     """
 
-    #: Whether :meth:`compare` reads the hard labels. The Distiller refuses such a
-    #: loss where no hard label exists (feature maps, Mixup, CutMix) before training.
-    needs_target = False
-    #: Whether soft labels ``(N, K)`` do as well.
-    takes_soft_targets = False
-    #: Whether :meth:`forward` takes each sample's index in the training set.
-    needs_index = False
+    #: What it has to know beside the two sides, by name: ``'labels'``, one true class a
+    #: row; ``'soft_labels'``, which may be mixed ones as well; or a name in
+    #: :data:`mmkd.models.side_information.SIDE_INFORMATION`, which comes as a keyword
+    #: argument of :meth:`compare_levels`. The Distiller refuses before training a loss
+    #: whose labels nobody can give.
+    needs: Tuple[str, ...] = ()
     #: Whether it compares samples with each other, so that one alone says nothing.
     over_batch = False
+    #: Whether all processes of a distributed run take part in each value. Such a loss
+    #: compares empty selections too, so that none waits for another.
+    synchronises = False
     #: How many dimensions its tensors may have: 2 for logits and pooled features
     #: ``(N, C)``, 3 for logits of cells ``(N, K, M)``, 4 for maps ``(N, C, H, W)``.
     #: None takes any.
@@ -66,12 +76,8 @@ class DistillLoss(nn.Module):
     #: Whether both sides need one shape; an adapter maps the student's channels then.
     adapts = True
     #: Whether each level of the student has one of the teacher's to go with. Where not,
-    #: :meth:`forward` is overridden and :attr:`adapts` is False.
+    #: :meth:`compare_levels` is overridden and :attr:`adapts` is False.
     pairs_levels = True
-    #: Student modules among those compared behind which the gradient ends while this
-    #: loss is live. Such a loss has a method ``part`` for one level, and takes what it
-    #: said as ``given``; see :class:`LAKDLoss` and :class:`~mmkd.models.cuts.Cuts`.
-    cuts: Sequence[str] = ()
     #: Whether levels are summed, as the authors of some losses do, or averaged.
     sum_levels = False
 
@@ -79,6 +85,17 @@ class DistillLoss(nn.Module):
         super().__init__()
         #: What the last value is made of, for the log: scalars without gradient.
         self.parts: Dict[str, Tensor] = {}
+        self._fitted = False
+
+    @property
+    def weighs_rows(self) -> bool:
+        """Whether rows can be weighted: each has a value of its own."""
+        kind = type(self)
+        return (
+            kind.rows is not DistillLoss.rows
+            and kind.compare is DistillLoss.compare
+            and kind.compare_levels is DistillLoss.compare_levels
+        )
 
     def fit(self, inputs: LossInputs) -> None:
         """Look at what will be compared; make what depends on its shapes.
@@ -88,20 +105,41 @@ class DistillLoss(nn.Module):
         Raises:
             ConfigError: The loss cannot compare this.
         """
+        self._fitted = True
         for shape in [*inputs.student, *inputs.teacher]:
             if self.ranks is not None and len(shape) not in self.ranks:
                 kinds = ' or '.join(KINDS[rank] for rank in self.ranks)
                 raise ConfigError(
                     f'{inputs.where}: this loss compares {kinds}, got shape '
-                    f'{tuple(shape)}; {ADVICE[self.ranks[0]]}.'
+                    f'{tuple(shape)}; choose {_what_has(self.ranks[0])}.'
                 )
-        for ours, theirs in zip(inputs.student, inputs.teacher):
-            if ours[0] != theirs[0]:
+        for student, teacher in zip(inputs.student, inputs.teacher):
+            if student[0] != teacher[0]:
                 raise ConfigError(
-                    f'{inputs.where}: got {ours[0]} samples of the student and '
-                    f'{theirs[0]} of the teacher (shapes {ours} and {theirs}); choose '
-                    'modules that keep the batch as the first dimension.'
+                    f'{inputs.where}: got {student[0]} samples of the student and '
+                    f'{teacher[0]} of the teacher (shapes {student} and {teacher}); '
+                    'choose modules that keep the batch as the first dimension.'
                 )
+
+    def fit_to(self, student: Levels, teacher: Levels) -> 'DistillLoss':
+        """Fit a loss that is used alone to examples of what it will compare.
+
+        Only losses that learn need it, before the optimizer is made.
+
+        Args:
+            student (Tensor | Sequence[Tensor]): As :meth:`forward` takes them.
+            teacher (Tensor | Sequence[Tensor]): Likewise.
+
+        Returns:
+            DistillLoss: Itself, on the student's device.
+
+        Raises:
+            ConfigError: The loss cannot compare this.
+        """
+        student, teacher = _listed(student), _listed(teacher)
+        shapes = ([tuple(level.shape) for level in side] for side in (student, teacher))
+        self.fit(LossInputs(type(self).__name__, *shapes, (), (), None))
+        return self.to(student[0].device)
 
     def see_training_set(self, labels: Tensor) -> None:
         """Take the labels ``(num_samples,)`` of the training set.
@@ -109,48 +147,111 @@ class DistillLoss(nn.Module):
         :class:`~mmkd.engine.hooks.TrainingLabelsHook` calls it before training.
         """
 
+    def around(self, student, teacher) -> AbstractContextManager:
+        """Return what to open around the student's forward pass; by default nothing.
+
+        Args:
+            student (Taps): What is being recorded of the student.
+            teacher (Taps): What the teacher answered to the images alone.
+        """
+        return nullcontext()
+
     def forward(
         self,
-        student: Sequence[Tensor],
-        teacher: Sequence[Tensor],
-        targets: Sequence[Optional[Tensor]],
+        student: Levels,
+        teacher: Levels,
+        targets: Union[Tensor, Sequence[Optional[Tensor]], None] = None,
+        weights: Union[Tensor, Sequence[Optional[Tensor]], None] = None,
+        divisor: Union[Tensor, float, None] = None,
+        **side,
     ) -> Tensor:
         """Compute the loss, unweighted.
 
         Args:
-            student (Sequence[Tensor]): The student's tensors, one a level.
-            teacher (Sequence[Tensor]): Aligned with ``student``; no gradient.
-            targets (Sequence[Tensor | None]): Labels ``(N,)`` or soft labels
-                ``(N, K)`` of each level, where there are any.
+            student (Tensor | Sequence[Tensor]): The student's tensor, or one a level.
+            teacher (Tensor | Sequence[Tensor]): Aligned with ``student``. No gradient
+                passes.
+            targets (Tensor | Sequence[Tensor | None], optional): Labels ``(N,)`` or
+                soft labels ``(N, K)``; a tensor is of all levels.
+            weights (Tensor | Sequence[Tensor | None], optional): Weight ``(N,)`` of
+                each row, for losses that have a value a row.
+            divisor (Tensor | float, optional): What the sum over rows is divided by.
+                Defaults to their number.
+            **side: What :attr:`needs` names beside labels.
 
         Returns:
             Tensor: A scalar, averaged or summed over the levels.
+
+        Raises:
+            ConfigError: The loss cannot compare this.
+        """
+        student = _listed(student)
+        teacher = [level.detach() for level in _listed(teacher)]
+        if not self._fitted:
+            self._fit_alone(student, teacher)
+        if weights is not None or divisor is not None:
+            side.update(weights=_spread(weights, student), divisor=divisor)
+        return self.compare_levels(student, teacher, _spread(targets, student), **side)
+
+    def compare_levels(
+        self,
+        student: Sequence[Tensor],
+        teacher: Sequence[Tensor],
+        targets: Sequence[Optional[Tensor]],
+        weights: Optional[Sequence[Optional[Tensor]]] = None,
+        divisor: Union[Tensor, float, None] = None,
+    ) -> Tensor:
+        """Return the loss of all levels; see :meth:`forward`.
+
+        What :attr:`needs` names beside labels comes to a subclass by keyword.
         """
         # Names are known since the dry run: a level without samples says nothing.
         self.parts = {name: student[0].new_zeros(()) for name in self.parts}
         count = 1 if self.sum_levels else len(student)
-        levels = zip(student, teacher, targets)
-        return sum(self._compare_one(*level, count) for level in levels) / count
+        weights = [None] * len(student) if weights is None else weights
+        levels = zip(student, teacher, targets, weights)
+        values = (self._compare_level(*level, divisor, count) for level in levels)
+        return sum(values) / count
 
-    def _compare_one(self, student, teacher, target, count=1):
+    def _compare_level(
+        self, student, teacher, target, weights=None, divisor=None, count=1
+    ):
         if student.numel() == 0:
-            # A gradient of zero for what the loss learns, too: DDP waits for one.
-            return sum((p.sum() for p in self.parameters()), student.sum()) * 0.0
+            if not self.synchronises:
+                # A gradient of zero for what the loss learns, too: DDP waits for one.
+                return sum((p.sum() for p in self.parameters()), student.sum()) * 0.0
+            if not student.requires_grad:
+                # The collectives of the backward pass have to be in this graph too.
+                student = student.detach().requires_grad_()
         with full_precision(student.device):
-            value = self.compare(promoted(student), promoted(teacher), target)
+            student, teacher = promoted(student), promoted(teacher)
+            if weights is None and divisor is None:
+                value = self.compare(student, teacher, target)
+            else:
+                value = self._weighted(student, teacher, target, weights, divisor)
         if not isinstance(value, dict):
             return value
         for name, part in value.items():
             self.parts[name] = self.parts.get(name, 0.0) + part.detach() / count
         return sum(value.values())
 
+    def _weighted(self, student, teacher, target, weights, divisor):
+        if not self.weighs_rows:
+            raise ConfigError(
+                f'{type(self).__name__} has no value for each row to weight; choose a '
+                'loss that has, such as KDLoss, or a pairing without weights.'
+            )
+        rows = self.rows(student, teacher, target)
+        rows = rows if weights is None else rows * weights
+        return rows.sum() / (max(len(rows), 1) if divisor is None else divisor)
+
     def compare(self, student: Tensor, teacher: Tensor, target) -> Tensor:
         """Return the loss of one level, a scalar.
 
         Args:
-            student (Tensor): At least float32, after its adapter: logits ``(N, K)`` of
-                images, or ``(R, K + 1)`` of RoIs with the background last; maps ``(N,
-                C, H, W)``; or what else the modules in ``on=`` put out.
+            student (Tensor): At least float32, after its adapter: logits ``(N, K)``,
+                with the background last where there is one; maps ``(N, C, H, W)``; or
+                what else the modules in ``on=`` put out.
             teacher (Tensor): Of the same shape, if :attr:`adapts`; no gradient.
             target (Tensor | None): With logits, the true class ``(N,)`` of each row,
                 or soft labels ``(N, K)`` under Mixup and CutMix. None with modules.
@@ -159,7 +260,7 @@ class DistillLoss(nn.Module):
             Tensor | dict[str, Tensor]: A scalar; what is averaged or summed is the
             loss's own matter. Or scalars by name that add up to it: the log has each.
         """
-        return self.rows(student, teacher, target).mean()
+        return mean_of(self.rows(student, teacher, target))
 
     def rows(self, student: Tensor, teacher: Tensor, target) -> Tensor:
         """Return the loss ``(N,)`` of each sample; :meth:`compare` averages them.
@@ -167,6 +268,21 @@ class DistillLoss(nn.Module):
         Losses such as :class:`~mmkd.models.losses.SDDLoss` weight them.
         """
         raise NotImplementedError(f'{type(self).__name__} has neither compare nor rows')
+
+    def _fit_alone(self, student, teacher):
+        known = len(list(self.parameters()))
+        self.fit_to(student, teacher)
+        if len(list(self.parameters())) > known:
+            raise ConfigError(
+                f'{type(self).__name__} has parameters of its own, which depend on what '
+                'it compares: call its fit_to(student, teacher) with examples once, '
+                'before the optimizer is made.'
+            )
+
+
+def mean_of(rows: Tensor) -> Tensor:
+    """Return the mean of values; of none a zero that is part of the graph."""
+    return rows.mean() if rows.numel() else rows.sum()
 
 
 def full_precision(device: torch.device) -> torch.autocast:
@@ -178,3 +294,21 @@ def promoted(tensor: Tensor) -> Tensor:
     """Return half precision as float32, anything else as it is."""
     half = tensor.dtype in (torch.float16, torch.bfloat16)
     return tensor.float() if half else tensor
+
+
+def _listed(levels: Levels) -> List[Tensor]:
+    return [levels] if isinstance(levels, Tensor) else list(levels)
+
+
+def _spread(values, levels):
+    """What is said of each level: a tensor, or nothing, is said of all."""
+    if values is None or isinstance(values, Tensor):
+        return [values] * len(levels)
+    return list(values)
+
+
+def _what_has(rank):
+    names = [
+        f'on={name!r}' for name, kind in PAIRINGS.module_dict.items() if kind.rank == rank
+    ]
+    return ', '.join([*names, *filter(None, [MODULES.get(rank)])])

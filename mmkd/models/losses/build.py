@@ -21,7 +21,7 @@ def build_loss(owner: str, kind: str, arguments: dict) -> DistillLoss:
     """
     found = registered(owner, kind, 'Loss')
     loss = construct(f'{owner} ({kind})', found, **arguments)
-    if not hasattr(loss, 'needs_target'):
+    if not isinstance(loss, DistillLoss):
         raise ConfigError(
             f'{owner}: {kind!r} is no distillation loss; derive it from '
             'mmkd.models.losses.DistillLoss.'
