@@ -58,24 +58,21 @@ def show(distiller: Distiller) -> None:
     )
     losses.title = 'Losses (shapes of a dry run on two made-up images)'
     for term in distiller.terms:
-        for level, (ours, theirs) in enumerate(term.shapes):
+        for level, (shape, teacher_shape) in enumerate(term.shapes):
             first = level == 0
             losses.add_row(
                 term.name if first else '',
                 type(term.loss).__name__ if first else '',
                 f'{term.pairing.describe()} ({term.teacher})' if first else '',
-                'x'.join(map(str, ours)),
-                'x'.join(map(str, theirs)),
-                _adapter(term.adapters[level]) if ours else '',
+                'x'.join(map(str, shape)),
+                'x'.join(map(str, teacher_shape)),
+                _adapter(term.adapters[level]) if shape else '',
                 str(term.schedule) if first else '',
             )
     console.print(losses)
     for term in distiller.terms:
-        if term.cuts:
-            console.print(
-                f'{term.name} ends the gradient behind {", ".join(term.cuts)}: what '
-                'comes after does not train what is before.'
-            )
+        if term.loss.extra_repr():
+            console.print(f'{term.name} {term.loss.extra_repr()}.')
     extra = sum(p.numel() for p in distiller.distill.parameters())
     console.print(
         f'Trained beside the student, dropped at export: {extra:,} parameters.'

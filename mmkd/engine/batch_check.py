@@ -5,13 +5,13 @@ from mmengine.config import Config
 from mmkd.configs import is_distiller
 from mmkd.errors import ConfigError
 from mmkd.models import losses as _losses  # noqa: F401  registers them
-from mmkd.registry import MODELS
+from mmkd.registry import FAMILIES, MODELS, PAIRINGS
 
 
 def check_batch_size(cfg: Config) -> None:
     """Refuse batches of one for losses that compare the samples of a batch.
 
-    RoIs are many even of one image, so losses on them do not count.
+    Where there are many rows of one image, as of RoIs, nothing is refused.
 
     Args:
         cfg (Config): A Distiller's config, or any other, which passes.
@@ -29,7 +29,7 @@ def check_batch_size(cfg: Config) -> None:
         over_batch = getattr(MODELS.module_dict.get(kind), 'over_batch', False)
         if (
             over_batch
-            and 'roi' not in str(term.get('on'))
+            and not _many_rows(term.get('on'))
             and not inner.get('sync_stats')
         ):
             raise ConfigError(
@@ -37,3 +37,15 @@ def check_batch_size(cfg: Config) -> None:
                 'train_dataloader.batch_size is 1; use at least 2, or in a distributed '
                 'run sync_stats=True where the loss has it.'
             )
+
+
+def _many_rows(on) -> bool:
+    """Whether what ``on=`` names gives many rows of one image."""
+    if isinstance(on, dict):
+        on = on.get('pairing', on.get('student'))
+    names = on if isinstance(on, (list, tuple)) else [str(on)]
+    late = [part for kind in FAMILIES.module_dict.values() for part in kind.late_parts]
+    return all(
+        getattr(PAIRINGS.get(name), 'many_rows', False) or name.split('.')[0] in late
+        for name in names
+    )

@@ -1,5 +1,7 @@
 """The Distiller: an ordinary MMEngine model that trains a student."""
 
+import copy
+from contextlib import ExitStack
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
@@ -12,9 +14,9 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .checkpoint import keep_student_keys
-from .cuts import Cuts
-from .dry_run import dry_run, isolated_rng, made_up_images
+from .dry_run import dry_run, made_up_images
 from .guards import FiniteCheck, check_classes
+from .randomness import RandomStream, isolated_rng
 from .schedule import Progress
 from .stock_network import preprocessed
 from .teacher import Teacher
@@ -38,9 +40,10 @@ class Distiller(BaseModel):
             those of the loss.
         teacher (dict, optional): Arguments of :class:`Teacher`.
         teachers (dict[str, dict], optional): Several teachers by name, instead.
-        probe_size (tuple[int, int], optional): Height and width of the made-up
-            images on which shapes are checked when building. Defaults to the
-            student's ``img_size``, or 128.
+        probe_size (int | tuple[int, int], optional): Height and width of the made-up
+            images on which shapes are checked when building. mmkd's tools take it from
+            the config's test pipeline. Defaults to the larger ``img_size`` of student
+            and teachers, or 128.
         data_preprocessor (dict, optional): The student's, where it has none. The
             Runner passes it on from the config's top level, where mmpretrain's
             configs keep it.
@@ -63,13 +66,15 @@ class Distiller(BaseModel):
         losses: Dict[str, dict],
         teacher: Optional[dict] = None,
         teachers: Optional[Dict[str, dict]] = None,
-        probe_size: Optional[Sequence[int]] = None,
+        probe_size: Union[int, Sequence[int], None] = None,
         data_preprocessor: Optional[dict] = None,
     ) -> None:
         super().__init__()
         del self.data_preprocessor  # the student's, through __getattr__
         if isinstance(student, dict):
-            student = ROOT_MODELS.build(preprocessed(student, data_preprocessor))
+            # Building takes parts out of a config.
+            student = preprocessed(copy.deepcopy(student), data_preprocessor)
+            student = ROOT_MODELS.build(student)
         self.student = student
         self.teachers: Dict[str, Teacher] = {}
         self.distill = nn.ModuleDict()
@@ -79,6 +84,7 @@ class Distiller(BaseModel):
             with isolated_rng():
                 self._build_terms(losses, _named(teacher, teachers), probe_size)
         self._finite = FiniteCheck()
+        self._random = RandomStream('losses')
         self._checked = False
         keep_student_keys(self)
 
@@ -95,11 +101,12 @@ class Distiller(BaseModel):
             self.distill[name] = construct(
                 name, Term, name, self.student, self.teachers, **spec
             )
-        images = made_up_images(self.student, probe_size)
+        networks = [teacher.model for teacher in self.teachers.values()]
+        images = made_up_images(self.student, networks, probe_size)
         dry_run(self.student, self.teachers, self.terms, images)
         for name, teacher in self.teachers.items():
             asking = [term.pairing for term in self.terms if term.teacher == name]
-            tapped = {path for one in asking for path in one.teacher_outputs}
+            tapped = {path for pairing in asking for path in pairing.teacher_outputs}
             teacher.prepare(torch.randn_like(images), tapped)
 
     @property
@@ -126,45 +133,45 @@ class Distiller(BaseModel):
             asking = [term for term in live if term.teacher == name]
             passes[name] = TeacherPass(self.teachers[name], asking)
             passes[name].begin(inputs, data_samples)
-        ours = student_taps(self.student, live)
-        cuts = Cuts(self.student, live, ours, passes)
-        with ours, cuts:
+        taps = student_taps(self.student, live)
+        with taps, ExitStack() as around:
+            for term in live:
+                around.enter_context(term.around(taps, passes[term.teacher].taps))
             losses = self.student(inputs, data_samples, mode='loss')
-        for one in passes.values():
-            one.finish(ours)
+        for teacher_pass in passes.values():
+            teacher_pass.finish(taps)
             if first:
-                one.log_drift(inputs, data_samples, ours)
+                teacher_pass.log_drift(inputs, data_samples, taps)
         if 'loss' in losses:
             # A classifier's own loss would hide the total, which has this name.
             losses['loss_student'] = losses.pop('loss')
-        for term in self.terms:
-            if term.name in losses:
-                raise ConfigError(
-                    f'losses: the student has a loss named {term.name!r} already; '
-                    'choose another name.'
-                )
-            weight = term.schedule(progress)
-            if term in live:
-                theirs = passes[term.teacher].taps
-                aligned = term.pairing.align(ours, theirs, data_samples)
-                value = term(aligned, data_samples, cuts.given[term.name])
-                losses.update(term.parts)
-                self._finite.note(term.name, value, aligned)
-            else:
-                # Keeps what the term learned in the graph: DDP's reducer waits for
-                # every parameter.
-                parts = (parameter.sum() for parameter in term.parameters())
-                value = sum(parts, inputs.new_zeros(()))
-            losses[term.name] = value * weight
-            losses[term.name.replace('loss', 'weight')] = torch.tensor(weight)
+        with self._random.step(inputs.device):
+            for term in self.terms:
+                weight = term.schedule(progress)
+                entries = {}
+                if term in live:
+                    answers = passes[term.teacher].taps
+                    aligned = term.pairing.align(taps, answers, data_samples)
+                    value = term(aligned, data_samples)
+                    entries.update(term.parts)
+                    self._finite.note(term.name, value, aligned)
+                else:
+                    # Keeps what the term learned in the graph: DDP's reducer waits for
+                    # every parameter.
+                    parts = (parameter.sum() for parameter in term.parameters())
+                    value = sum(parts, inputs.new_zeros(()))
+                entries[term.name] = value * weight
+                entries[term.name.replace('loss', 'weight')] = torch.tensor(weight)
+                _add(losses, entries)
         return losses
 
     def _check_before_first_step(self, progress):
         self._checked = True
         for term in self.terms:
             term.schedule.check(progress)
-        for name, teacher in self.teachers.items():
-            check_classes(teacher.classes, name)
+        for term in self.terms:
+            if term.pairing.of_classes:
+                check_classes(self.teachers[term.teacher].classes, term.teacher)
 
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
@@ -192,3 +199,14 @@ def _named(teacher, teachers):
             + ('neither.' if teacher is None else 'both.')
         )
     return teachers or dict(teacher=teacher)
+
+
+def _add(losses, entries):
+    """Add to the log, and to the total what has loss in its name."""
+    for name, value in entries.items():
+        if name in losses:
+            raise ConfigError(
+                f'losses: the student has a loss named {name!r} already; choose '
+                'another name.'
+            )
+        losses[name] = value

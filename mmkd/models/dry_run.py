@@ -1,44 +1,66 @@
-"""A pass over made-up images that finds every misfit before training."""
+"""A pass over a made-up batch that finds every misfit before training."""
 
-import random
+import copy
 from contextlib import contextmanager
-from typing import Dict, Iterator, Optional, Sequence
+from typing import Dict, Iterator, Optional, Sequence, Tuple, Union
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .partial_forward import PartialForward, made_up_rois
+from mmkd.errors import ConfigError, MMKDError
+
+from .families import Run, family_of
+from .randomness import isolated_rng
 from .teacher import Teacher
 from .teacher_pass import TeacherPass, student_taps
 from .term import Term
 
-
-@contextmanager
-def isolated_rng() -> Iterator[None]:
-    """Leave the random states of Python, NumPy and torch's CPU as they were."""
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        yield
-    random.setstate(python)
-    np.random.set_state(numpy)
+#: Names under which networks of mmpretrain, timm and Hugging Face keep their size.
+SIZES = ('img_size', 'image_size')
+#: Height and width where no network says its own.
+DEFAULT = 128
 
 
-def made_up_images(student: nn.Module, size: Optional[Sequence[int]] = None) -> Tensor:
+def made_up_images(
+    student: nn.Module,
+    teachers: Sequence[nn.Module] = (),
+    size: Union[int, Sequence[int], None] = None,
+) -> Tensor:
     """Make two images of noise ``(2, 3, H, W)``, the same ones each time.
 
     To black ones a network without biases puts out zeros, of which nothing can be told.
 
     Args:
-        student (nn.Module): The student.
-        size (Sequence[int], optional): Height and width. Defaults to the backbone's
-            ``img_size``, or 128 x 128.
+        student (nn.Module): The student, on whose device they are.
+        teachers (Sequence[nn.Module]): Its teachers' networks.
+        size (int | Sequence[int], optional): Height and width. Defaults to the larger
+            of what the networks say of themselves, or 128 x 128.
     """
     if size is None:
-        size = getattr(getattr(student, 'backbone', None), 'img_size', 128)
-    height, width = (size, size) if isinstance(size, int) else size
+        known = [own for own in map(_size_of, (student, *teachers)) if own]
+        size = tuple(map(max, zip(*known))) or DEFAULT
     noise = torch.Generator().manual_seed(0)
-    return torch.randn(2, 3, height, width, generator=noise)
+    images = torch.randn(2, 3, *_pair(size), generator=noise, dtype=torch.float32)
+    parameter = next(student.parameters(), images)
+    return images.to(parameter.device, parameter.dtype)
+
+
+def _size_of(model) -> Optional[Tuple[int, int]]:
+    for part in (getattr(model, 'backbone', None), getattr(model, 'model', None)):
+        for holder in (part, getattr(part, 'patch_embed', None), _config_of(part)):
+            for name in SIZES:
+                size = getattr(holder, name, None)
+                if size is not None:
+                    return _pair(size)
+    return None
+
+
+def _config_of(part):
+    return getattr(part, 'config', None)
+
+
+def _pair(size):
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 @torch.no_grad()
@@ -50,36 +72,52 @@ def dry_run(
 ) -> None:
     """Fit every term to the shapes that student and teacher put out.
 
+    Both sides run as they will in training. A copy of the student does, so that neither
+    running statistics nor counters see made-up images.
+
     Args:
-        student (nn.Module): The student; in eval mode meanwhile.
+        student (nn.Module): The student.
         teachers (dict[str, Teacher]): The teachers.
         terms (Sequence[Term]): The terms; their adapters are made.
         inputs (Tensor): Made-up images ``(N, C, H, W)``.
 
     Raises:
-        ConfigError: The two sides of a term cannot be compared.
+        ConfigError: The two sides of a term cannot be compared, or a network refuses
+            the images.
     """
-    modes = {module: module.training for module in student.modules()}
-    student.eval()
-    passes = {}
-    for name, teacher in teachers.items():
-        asking = [term for term in terms if term.teacher == name]
-        passes[name] = TeacherPass(teacher, asking)
-        passes[name].begin(inputs)
-    with student_taps(student, terms) as ours:
-        forward = PartialForward(student, inputs)
-        parts = [part for term in terms for part in term.pairing.student_parts]
-        for part in dict.fromkeys(parts):
-            forward.run(part, _rois(student, inputs) if part == 'roi_head' else None)
-    for one in passes.values():
-        one.finish(ours)
-    for module, training in modes.items():
-        module.training = training
+    student = copy.deepcopy(student).train()
+    family = family_of(student)
+    samples = family.samples(inputs)
+    passes = {
+        name: TeacherPass(teacher, [term for term in terms if term.teacher == name])
+        for name, teacher in teachers.items()
+    }
+    with isolated_rng(inputs.device):
+        for name, teacher_pass in passes.items():
+            with _refused(name, inputs):
+                teacher_pass.begin(inputs, samples)
+        paths = [path for term in terms for path in term.pairing.student_outputs]
+        with _refused('student', inputs), student_taps(student, terms) as taps:
+            family.rehearse(Run(student, inputs, samples), paths)
+        for name, teacher_pass in passes.items():
+            with _refused(name, inputs):
+                teacher_pass.finish(taps)
     for term in terms:
-        term.fit(ours, passes[term.teacher].taps, teachers[term.teacher])
+        term.fit(taps, passes[term.teacher].taps, teachers[term.teacher])
 
 
-def _rois(student, inputs):
-    heads = student.roi_head.bbox_head
-    stages = len(heads) if isinstance(heads, nn.ModuleList) else 1
-    return made_up_rois(inputs, stages)
+@contextmanager
+def _refused(role, inputs) -> Iterator[None]:
+    """Say which network does not take the images, and how to make others."""
+    try:
+        yield
+    except MMKDError:
+        raise
+    except Exception as error:  # of any network
+        height, width = inputs.shape[2:]
+        reason = ' '.join(str(error).split('\n', 1)[0].split())
+        raise ConfigError(
+            f'the {role} cannot run on made-up images of {height} x {width} pixels '
+            f'({type(error).__name__}: {reason}); give the size of the training images '
+            'as model.probe_size=(HEIGHT, WIDTH).'
+        ) from error

@@ -1,6 +1,7 @@
 """Recording the calls of named modules."""
 
 import difflib
+from collections import Counter
 from typing import Any, Dict, Iterable, List, NamedTuple
 
 from torch import Tensor, nn
@@ -121,7 +122,8 @@ class Taps:
 
     Args:
         model (nn.Module): The network.
-        outputs (Iterable[str]): Dotted names of modules whose outputs to keep.
+        outputs (Iterable[str]): Dotted names of modules whose outputs to keep, as often
+            as they are read.
         role (str): ``'student'`` or ``'teacher'``, for messages.
         inputs (Iterable[str]): Names of those whose inputs to keep too.
     """
@@ -133,8 +135,10 @@ class Taps:
         role: str,
         inputs: Iterable[str] = (),
     ) -> None:
+        self.model = model
         inputs = set(inputs)
-        names = dict.fromkeys([*outputs, *inputs])
+        self._readers = Counter(outputs)
+        names = dict.fromkeys([*self._readers, *inputs])
         self._taps: Dict[str, Tap] = {
             name: Tap(model, name, role, name in inputs) for name in names
         }
@@ -153,3 +157,8 @@ class Taps:
 
     def __getitem__(self, name: str) -> Tap:
         return self._taps[name]
+
+    def others_read(self, names: Iterable[str]) -> bool:
+        """Whether outputs were recorded that more read than who reads ``names``."""
+        left = self._readers - Counter(names)
+        return any(self._taps[name].calls for name in left)

@@ -1,5 +1,6 @@
 """The frozen teacher, outside the module tree."""
 
+import copy
 import logging
 from typing import Callable, Collection, Optional, Union
 
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 from mmkd.construct import construct
 from mmkd.errors import CheckpointError
 
+from .families import Run
 from .inference_form import InferenceForm
 from .load_weights import class_names, load_weights
-from .partial_forward import PartialForward
 from .renormalise import Renormalise
 from .stock_network import build_network
 
@@ -20,10 +21,11 @@ from .stock_network import build_network
 class Teacher:
     """Holds a trained network that only answers.
 
-    It is no ``nn.Module`` and copies to itself, so the network is absent from the
-    Distiller's parameters, state dict, optimizer and EMA copy, and
-    ``init_weights`` cannot reach it. The network is frozen and in eval mode for
-    good: dropout and stochastic depth too.
+    It is no ``nn.Module``, so the network is absent from the Distiller's parameters,
+    state dict and optimizer, and ``init_weights`` cannot reach it. It is frozen and in
+    eval mode for good: dropout and stochastic depth too. A copy, such as an EMA's,
+    shares the network and never moves it: a copy that was moved, and then asked, takes
+    a network of its own.
 
     Args:
         config (str | dict): Path or ``package::path`` of an OpenMMLab config, or the
@@ -54,7 +56,7 @@ class Teacher:
         self.checkpoint = checkpoint
         self.classes: Optional[tuple] = None
         self.form = construct('inference', InferenceForm, **(inference or {}))
-        self.model = build_network(config, 'the teacher')
+        self._model = build_network(config, 'the teacher')
         if checkpoint is not None:
             self._load(checkpoint)
         else:
@@ -63,15 +65,32 @@ class Teacher:
                 logger='current',
                 level=logging.WARNING,
             )
-        self.model = revert_sync_batchnorm(self.model)
-        self.model.eval().requires_grad_(False)
+        self._model = revert_sync_batchnorm(self._model)
+        self._model.eval().requires_grad_(False)
         self.renormalise = nn.Identity()
+        #: Of a copy that shares the network: an empty tensor, where it was moved to.
+        self._moved: Optional[Tensor] = None
+
+    @property
+    def model(self) -> nn.Module:
+        """The network, on the device and in the precision that this was moved to."""
+        if self._moved is not None:
+            shared = next(self._model.parameters())
+            if (shared.device, shared.dtype) != (self._moved.device, self._moved.dtype):
+                self._model = copy.deepcopy(self._model)
+                self.renormalise = copy.deepcopy(self.renormalise)
+                moved, self._moved = self._moved, None
+                self.apply(lambda tensor: _like(tensor, moved))
+        return self._model
 
     def match_input_of(self, student: nn.Module) -> None:
         """Renormalise from now on what ``student``'s preprocessor puts out."""
         self.renormalise = Renormalise(
             student.data_preprocessor, self.model.data_preprocessor
         )
+        parameter = next(student.parameters(), None)
+        if parameter is not None:
+            self.apply(lambda tensor: _like(tensor, parameter))
 
     def prepare(self, images: Tensor, tapped: Collection[str]) -> None:
         """Take the inference form, once it is known what is compared.
@@ -82,21 +101,33 @@ class Teacher:
         """
         self.form.prepare(self.model, images, tapped)
 
-    def forward(self, inputs: Tensor, data_samples=None) -> PartialForward:
+    def begin(self, inputs: Tensor, data_samples: Optional[list] = None) -> Run:
         """Begin a pass over a batch that was preprocessed for the student."""
+        model = self.model
         inputs = self.renormalise(inputs, data_samples)
-        return PartialForward(self.model, self.form.lay_out(inputs))
+        return Run(model, self.form.lay_out(inputs), data_samples)
 
     def apply(self, function: Callable) -> None:
         """Move or cast as ``nn.Module._apply`` does."""
-        self.model._apply(function)
+        if self._moved is not None:
+            self._moved = function(self._moved)
+            return
+        self._model._apply(function)
         self.renormalise._apply(function)
-        device = next(self.model.parameters()).device
-        self.model._set_device(device)
+        device = next(self._model.parameters()).device
+        self._model._set_device(device)
 
     def __deepcopy__(self, memo: dict) -> 'Teacher':
-        return self
+        shares = copy.copy(self)
+        if shares._moved is None:
+            shares._moved = next(self._model.parameters()).detach().new_empty(0)
+        return shares
 
     def _load(self, path):
-        name = f'the teacher ({type(self.model).__name__}, {self.config})'
-        self.classes = class_names(load_weights(self.model, path, name))
+        name = f'the teacher ({type(self._model).__name__}, {self.config})'
+        self.classes = class_names(load_weights(self._model, path, name))
+
+
+def _like(tensor, other):
+    """Move a tensor, and cast it if it is of floating point."""
+    return tensor.to(other.device, other.dtype if tensor.is_floating_point() else None)

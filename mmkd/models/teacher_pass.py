@@ -1,13 +1,13 @@
 """What a teacher does in one step."""
 
 from contextlib import nullcontext
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
-from .pairings.roi import rois_of
+from .families import Run, family_of
 from .taps import Taps
 from .teacher import Teacher
 from .term import Term
@@ -17,7 +17,7 @@ class TeacherPass:
     """Runs the parts of one teacher that the terms need, each once.
 
     What needs nothing from the student runs before it, so that all but the compared
-    tensors is freed by then; heads on the student's RoIs run after it.
+    tensors is freed by then; what needs what the student records runs after it.
 
     Args:
         teacher (Teacher): The teacher.
@@ -29,49 +29,40 @@ class TeacherPass:
     def __init__(
         self, teacher: Teacher, terms: Sequence[Term], exact: bool = False
     ) -> None:
+        self._teacher = teacher
         self._terms = terms
         self._exact = exact
-        pairings = [term.pairing for term in terms]
-        outputs = [name for pairing in pairings for name in pairing.teacher_outputs]
-        self.taps = Taps(teacher.model, outputs, 'teacher')
-        self._teacher = teacher
-        self._parts = dict.fromkeys(
-            part for pairing in pairings for part in pairing.teacher_parts
-        )
-        on_rois = [one for one in pairings if 'roi_head' in one.teacher_parts]
-        self._extractors: List[str] = on_rois[0].roi_extractors if on_rois else []
-        self._stages = {stage for pairing in on_rois for stage in pairing.stages}
-        self._forward = None
+        self._paths = [path for t in terms for path in t.pairing.teacher_outputs]
+        self._family = family_of(teacher.model)
+        self._run: Optional[Run] = None
+        self.taps = Taps(teacher.model, self._paths, 'teacher')
 
     @torch.no_grad()
     def begin(self, inputs: Tensor, data_samples: Optional[list] = None) -> None:
-        """Run what needs the images alone.
+        """Run what needs the images and their samples alone.
 
         Args:
             inputs (Tensor): Images ``(N, C, H, W)``, preprocessed for the student.
             data_samples (list, optional): Their samples.
         """
-        forward = self._teacher.forward(inputs, data_samples)
+        run = self._teacher.begin(inputs, data_samples)
         with self._precision(inputs), self.taps:
-            for part in self._parts:
-                forward.run('trunk' if part == 'roi_head' else part)
-        if 'roi_head' in self._parts:
-            self._forward = forward
+            self._family.early(run, self._paths)
+        if self._family.needs_late(self._paths):
+            self._run = run
 
     @torch.no_grad()
     def finish(self, student: Taps) -> None:
-        """Run what needs the student's RoIs.
+        """Run what needs what the student recorded.
 
         Args:
-            student (Taps): What the student recorded.
+            student (Taps): What it recorded.
         """
-        if self._forward is None:
+        if self._run is None:
             return
-        rois = rois_of(student, self._extractors)
-        rois = [r if stage in self._stages else None for stage, r in enumerate(rois)]
-        with self._precision(self._forward.inputs), self.taps:
-            self._forward.run('roi_head', rois)
-        self._forward = None
+        with self._precision(self._run.inputs), self.taps:
+            self._family.late(self._run, self._paths, student)
+        self._run = None
 
     def log_drift(
         self, inputs: Tensor, data_samples: Optional[list], student: Taps
@@ -109,9 +100,12 @@ class TeacherPass:
         return self._teacher.form.precision(inputs.device)
 
 
-def student_taps(student, terms: Sequence[Term]) -> Taps:
-    """Make the taps that the terms need on the student."""
+def student_taps(student: nn.Module, terms: Sequence[Term]) -> Taps:
+    """Make the taps that the terms, and their teachers, need on the student."""
     pairings = [term.pairing for term in terms]
-    outputs = [name for pairing in pairings for name in pairing.student_outputs]
-    inputs = [name for pairing in pairings for name in pairing.student_inputs]
+    outputs = [path for pairing in pairings for path in pairing.student_outputs]
+    inputs = [path for pairing in pairings for path in pairing.student_inputs]
+    family = family_of(student)
+    for path in [path for pairing in pairings for path in pairing.teacher_outputs]:
+        inputs += family.inputs_of(student, path)
     return Taps(student, outputs, 'student', inputs)

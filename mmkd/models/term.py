@@ -1,5 +1,6 @@
 """One entry of ``losses=dict(...)``: what is compared, how, and with what weight."""
 
+from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Dict, List, Optional, Sequence, Union
 
@@ -8,14 +9,17 @@ from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
-from .adapters import build_adapter
+from .adapters import LevelAdapters, build_adapter
 from .losses.base import LossInputs
 from .losses.build import build_loss
 from .pairings import Aligned, build_pairing
-from .sample_indices import sample_indices
 from .schedule import Schedule
+from .side_information import SIDE_INFORMATION
 from .taps import Taps
 from .teacher import Teacher
+
+#: Needs that come with the pairing.
+LABELS = ('labels', 'soft_labels')
 
 
 class Term(nn.Module):
@@ -54,8 +58,8 @@ class Term(nn.Module):
         self.loss = build_loss(name, type, arguments)
         source: Teacher = teachers[self.teacher]
         self.pairing, self._adapter = build_pairing(on, student, source.model)
-        self.pairing.check_targets(student, self.loss, name)
-        self.adapters = nn.ModuleList()
+        self._check_needs(student)
+        self.adapters = LevelAdapters()
         #: Of both sides' tensors in a dry run, a pair a level; () where one has none.
         self.shapes: List[tuple] = []
 
@@ -71,94 +75,111 @@ class Term(nn.Module):
             ConfigError: The two sides cannot be compared.
         """
         self.pairing.check(student, teacher)
-        ours = self.pairing.tensors(student, 'student')
-        theirs = self.pairing.tensors(teacher, 'teacher')
+        tensors = self.pairing.tensors(student, 'student')
+        wanted = self.pairing.tensors(teacher, 'teacher')
+        shapes, wanted_shapes = (
+            [tuple(tensor.shape) for tensor in side] for side in (tensors, wanted)
+        )
+        self.shapes = list(zip_longest(shapes, wanted_shapes, fillvalue=()))
         where = f'{self.name} ({type(self.loss).__name__} on {self.pairing.describe()})'
-        if self.loss.pairs_levels and len(ours) != len(theirs):
+        if self.loss.pairs_levels and len(tensors) != len(wanted):
             raise ConfigError(
-                f'{where}: the student puts out {len(ours)} tensors and the teacher '
-                f'{len(theirs)}; choose modules with as many levels.'
+                f'{where}: the student puts out {len(tensors)} tensors and the teacher '
+                f'{len(wanted)}; choose modules with as many levels.'
             )
         adapted = []
-        matched = theirs if self.loss.pairs_levels else ours
-        for level, (our, their) in enumerate(zip(ours, matched)):
-            at = f'{where}, level {level}' if len(ours) > 1 else where
-            if self.pairing.has_target and self._adapter is None:
-                _check_columns(our.shape, their.shape, at)
-            adapter = self._build_adapter(our.shape, their.shape, at)
-            self.adapters.append(adapter or nn.Identity())
-            adapted.append(_shape_after(adapter, our))
-            if self.loss.adapts and adapted[-1] != tuple(their.shape):
+        for level, tensor in enumerate(tensors):
+            at = f'{where}, level {level}' if len(tensors) > 1 else where
+            target = wanted_shapes[level] if self.loss.pairs_levels else shapes[level]
+            adapter = self._make_adapter(shapes[level], target, at).to(tensor)
+            self.adapters.append(adapter)
+            adapted.append(_shape_after(adapter, tensor))
+            if self.loss.adapts and adapted[-1] != target:
                 raise ConfigError(
                     f'{at}: the adapter {type(adapter).__name__} gives '
-                    f'{adapted[-1]}, but the teacher {tuple(their.shape)}; choose '
-                    'one that ends in the shape of the teacher.'
+                    f'{adapted[-1]}, but the teacher {target}; choose one that ends in '
+                    'the shape of the teacher.'
                 )
-        shapes = ([tuple(one.shape) for one in side] for side in (ours, theirs))
-        self.shapes = list(zip_longest(*shapes, fillvalue=()))
         self.loss.fit(
             LossInputs(
                 where,
                 adapted,
-                [tuple(their.shape) for their in theirs],
+                wanted_shapes,
                 self.pairing.student_outputs,
                 self.pairing.teacher_outputs,
                 source,
             )
         )
-        self._try(ours, theirs, where)
+        self.to(tensors[0])
+        self._try(tensors, wanted, where)
 
     @property
     def parts(self) -> Dict[str, Tensor]:
-        """What the last value was made of, by the name in the log."""
-        return {
+        """What the last value was made of, by the name in the log.
+
+        Raises:
+            ConfigError: MMEngine would add a part to the total.
+        """
+        parts = {
             self.name.replace('loss', part): value
             for part, value in self.loss.parts.items()
         }
+        for name in parts:
+            if 'loss' in name:
+                raise ConfigError(
+                    f'{self.name}: {type(self.loss).__name__} gives a part that is '
+                    f'logged as {name!r}, and MMEngine adds up what has loss in its '
+                    "name; name parts, which compare returns, without 'loss'."
+                )
+        return parts
 
-    @property
-    def cuts(self) -> Sequence[str]:
-        """Student modules behind which the gradient ends."""
-        return self.loss.cuts
-
-    def part(self, level: int, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the loss of a level that is cut off, before the others are known."""
-        return self.loss.part(level, self.adapters[level](student), teacher)
+    def around(self, student: Taps, teacher: Taps) -> AbstractContextManager:
+        """Return what to open around the student's forward pass."""
+        self.adapters.forget()
+        return self.loss.around(student, teacher, self.adapters)
 
     def forward(
-        self,
-        aligned: Aligned,
-        data_samples: Optional[Sequence] = None,
-        given: Optional[Dict[int, Tensor]] = None,
+        self, aligned: Aligned, data_samples: Optional[Sequence] = None
     ) -> Tensor:
         """Return the unweighted loss.
 
         Args:
             aligned (Aligned): What to compare.
             data_samples (Sequence, optional): The batch's.
-            given (dict[int, Tensor], optional): What :meth:`part` said of levels, see
-                :class:`~mmkd.models.cuts.Cuts`.
         """
-        given = given or {}
-        student = [
-            tensor if level in given else adapter(tensor)
-            for level, (adapter, tensor) in enumerate(
-                zip(self.adapters, aligned.student)
-            )
-        ]
-        extras = dict(given=given) if given else {}
-        if self.loss.needs_index:
-            device = student[0].device
-            extras['index'] = sample_indices(data_samples, self.name, device)
-        return self.loss(student, aligned.teacher, aligned.targets, **extras)
+        student = [self.adapters.adapt(*level) for level in enumerate(aligned.student)]
+        self.adapters.forget()
+        side = {
+            name: SIDE_INFORMATION[name](data_samples, student[0].device, self.name)
+            for name in self.loss.needs
+            if name not in LABELS
+        }
+        return self.loss(student, *aligned[1:], **side)
 
-    def _try(self, ours, theirs, where):
+    def _check_needs(self, student):
+        known = [*LABELS, *SIDE_INFORMATION]
+        for name in self.loss.needs:
+            if name not in known:
+                raise ConfigError(
+                    f'{self.name}: {type(self.loss).__name__} needs {name!r}, but a '
+                    f'loss can need {", ".join(known)} only.'
+                )
+        if self.pairing.weighs_rows and not self.loss.weighs_rows:
+            raise ConfigError(
+                f'{self.name}: {self.pairing.describe()} weights its rows, and '
+                f'{type(self.loss).__name__} has no value for each row; choose a loss '
+                'that has, such as KDLoss.'
+            )
+        self.pairing.check_labels(student, self.loss, self.name)
+
+    def _try(self, student, teacher, where):
         """Compare once, so that a loss that cannot is known before training."""
-        if self.loss.needs_index:
+        if set(self.loss.needs) - set(LABELS):
             return  # made-up images have no place in a training set
         self.eval()  # batch statistics of made-up images must not stay
-        classes = [our.new_zeros(len(our), dtype=torch.long) for our in ours]
-        value = self(Aligned(ours, theirs, classes))
+        classes = [side.new_zeros(len(side), dtype=torch.long) for side in student]
+        value = self(Aligned(student, teacher, classes))
+        self.parts  # noqa: B018  refuses wrong names
         self.train()
         if not isinstance(value, Tensor) or value.dim():
             got = f'shape {tuple(value.shape)}' if isinstance(value, Tensor) else value
@@ -167,24 +188,24 @@ class Term(nn.Module):
                 'average what it computes, with .mean().'
             )
 
-    def _build_adapter(self, our, their, where):
+    def _make_adapter(self, shape, wanted, where):
+        if self.pairing.of_classes and self._adapter is None:
+            _check_columns(shape, wanted, where)
         if self._adapter == 'auto' and not self.loss.adapts:
-            return None
-        return build_adapter(our, their, where, self._adapter)
+            return nn.Identity()
+        return build_adapter(shape, wanted, where, self._adapter) or nn.Identity()
 
 
-def _check_columns(our, their, where):
-    if our[1] != their[1]:
+def _check_columns(shape, wanted, where):
+    if shape[1] != wanted[1]:
         raise ConfigError(
-            f'{where}: the student has {our[1]} columns and the teacher {their[1]}; '
+            f'{where}: the student has {shape[1]} columns and the teacher {wanted[1]}; '
             'logits and boxes are only comparable between models of the same classes.'
         )
 
 
 def _shape_after(adapter, tensor):
     """Shape of ``tensor`` after ``adapter``, which is left as it was."""
-    if adapter is None:
-        return tuple(tensor.shape)
     adapter.eval()  # batch statistics of made-up images must not stay
     shape = adapter(tensor).shape
     adapter.train()

@@ -8,6 +8,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .crop_flip_preprocessor import CropFlipPreprocessor, random_crop, random_flip
+from .randomness import RandomStream
 
 
 @MODELS.register_module()
@@ -22,9 +23,8 @@ class WeakStrongPreprocessor(CropFlipPreprocessor):
     the batch averages over 2N; the authors add the two views' up: give it twice their
     weight.
 
-    Ours: the authors augment after the crop, with levels at random and a cut-out. Here
-    images are augmented where they come from, on the host, so that no device is
-    waited for.
+    (mmkd): images are augmented where they come from, on the host, so that no device is
+    waited for; the authors do so after the crop, with levels at random and a cut-out.
 
     Args:
         num_ops (int): Operations of the strong view. Defaults to 2.
@@ -44,6 +44,7 @@ class WeakStrongPreprocessor(CropFlipPreprocessor):
                 'but the first must not be negative and the second be from 0 to 30.'
             )
         self.augment = RandAugment(num_ops, magnitude)
+        self._random = RandomStream('strong view')
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Return normalised ``inputs`` and ``data_samples``, in training 2N."""
@@ -58,8 +59,10 @@ class WeakStrongPreprocessor(CropFlipPreprocessor):
         weak = self._cropped(images)
         # Some operations are meant for RGB.
         order = [2, 1, 0] if self.to_rgb else [0, 1, 2]
-        strong = [self.augment(image[order])[order] for image in images]
-        strong = self._cropped(torch.stack(strong))
+        # The weak view, and all that is drawn later, is that of a student alone.
+        with self._random.step(weak.device):
+            strong = [self.augment(image[order])[order] for image in images]
+            strong = self._cropped(torch.stack(strong))
         samples = data['data_samples']
         both = dict(
             data,

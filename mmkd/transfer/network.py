@@ -17,8 +17,8 @@ from torch import Tensor, nn
 import mmkd
 from mmkd.configs import load_config, student_of
 from mmkd.errors import ConfigError
-from mmkd.models.dry_run import isolated_rng
 from mmkd.models.load_weights import class_names, load_weights
+from mmkd.models.randomness import isolated_rng
 from mmkd.models.stock_network import before_logits, build_network, pooled
 from mmkd.models.taps import Taps
 

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from mmkd.errors import CheckpointError, ConfigError
-from mmkd.models.dry_run import isolated_rng
+from mmkd.models.randomness import isolated_rng
 from mmkd.registry import HOOKS
 
 

@@ -147,12 +147,13 @@ class DistillLoss(nn.Module):
         :class:`~mmkd.engine.hooks.TrainingLabelsHook` calls it before training.
         """
 
-    def around(self, student, teacher) -> AbstractContextManager:
+    def around(self, student, teacher, adapters) -> AbstractContextManager:
         """Return what to open around the student's forward pass; by default nothing.
 
         Args:
             student (Taps): What is being recorded of the student.
             teacher (Taps): What the teacher answered to the images alone.
+            adapters (LevelAdapters): Those of the levels.
         """
         return nullcontext()
 
@@ -274,9 +275,9 @@ class DistillLoss(nn.Module):
         self.fit_to(student, teacher)
         if len(list(self.parameters())) > known:
             raise ConfigError(
-                f'{type(self).__name__} has parameters of its own, which depend on what '
-                'it compares: call its fit_to(student, teacher) with examples once, '
-                'before the optimizer is made.'
+                f'{type(self).__name__} has parameters of its own, which depend on '
+                'what it compares: call its fit_to(student, teacher) with examples '
+                'once, before the optimizer is made.'
             )
 
 
@@ -309,6 +310,8 @@ def _spread(values, levels):
 
 def _what_has(rank):
     names = [
-        f'on={name!r}' for name, kind in PAIRINGS.module_dict.items() if kind.rank == rank
+        f'on={name!r}'
+        for name, kind in PAIRINGS.module_dict.items()
+        if kind.rank == rank
     ]
     return ', '.join([*names, *filter(None, [MODULES.get(rank)])])

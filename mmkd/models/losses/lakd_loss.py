@@ -12,6 +12,7 @@ from ..adapters import ConvAdapter
 from .at_loss import pool_to_smaller
 from .base import DistillLoss, LossInputs, full_precision, promoted
 from .checks import not_negative, whole
+from .parts.local_learning import LocalLearning
 from .token_maps import as_map, map_shape
 
 
@@ -28,7 +29,7 @@ def activation_map(
         average (float): :math:`a`. Defaults to 1.0.
         maximum (float): :math:`b`. Defaults to 1.0.
         size (int): Side of the windows, which do not overlap; at most the map's.
-            Defaults to 2, ours.
+            Defaults to 2 (mmkd).
 
     Returns:
         Tensor: ``(N, H // size, W // size)``.
@@ -57,18 +58,18 @@ def attention_loss(
     Returns:
         Tensor: A scalar: summed over places, averaged over samples.
     """
-    ours, theirs = (
-        F.normalize(activation_map(one, average, maximum, size).flatten(1))
-        for one in (student, teacher)
+    student, teacher = (
+        F.normalize(activation_map(maps, average, maximum, size).flatten(1))
+        for maps in (student, teacher)
     )
-    return (ours - theirs).square().sum(dim=1).mean()
+    return (student - teacher).square().sum(dim=1).mean()
 
 
 @MODELS.register_module()
 class LAKDLoss(DistillLoss):
     r"""`LAKD: Activation Mapping Distillation Based on Local Learning
-    <https://arxiv.org/abs/2408.11478>`_, in our reading: neither its code nor all of
-    its formulas are at hand.
+    <https://arxiv.org/abs/2408.11478>`_, as this project reads it (mmkd):
+    neither its code nor all of its formulas are at hand.
 
     .. math:: w_{att} \sum_l \mathrm{attention}(F^S_l, F^T_l)
         + w_{local} \sum_l \mathrm{mean}\, |A_l F^S_l - F^T_l|^2
@@ -78,14 +79,14 @@ class LAKDLoss(DistillLoss):
     part up to a cut learns from its own terms alone, and the cross-entropy trains the
     last part and the head. No value of the forward pass changes, and a part's
     activations are freed before the next one begins. Nothing may go round a cut, see
-    :class:`~mmkd.models.cuts.Cuts`.
+    :class:`.local_learning.LocalLearning`.
 
     The published total is :math:`\alpha L_{hard} + (1 - \alpha) L_{att} + \beta
     L_{local}`: give the cross-entropy the weight :math:`\alpha`, and
     ``attention_weight`` :math:`1 - \alpha`.
 
-    Published is what is above, of one map :math:`W`, see :func:`activation_map`. Ours
-    are: stages as parts; :math:`A_l`, a 1x1 convolution that its part owns, where
+    Published is what is above, of one map :math:`W`, see :func:`activation_map`.
+    (mmkd): stages as parts; :math:`A_l`, a 1x1 convolution that its part owns, where
     channels differ; the distance of the maps (:func:`attention_loss`); the sum over
     parts; the weights. Of two sizes the larger map is average-pooled to the smaller.
     Tokens ``(N, L, C)`` of ViT and Swin are taken as maps. Labels are not used.
@@ -135,55 +136,76 @@ class LAKDLoss(DistillLoss):
         self.pool_size = whole('LAKDLoss', 'pool_size', pool_size)
         self.cuts = cuts
         self.adapters = nn.ModuleList()
+        self._outputs: Tuple[Sequence[str], Sequence[str]] = (), ()
+        self._where = type(self).__name__
+        self._learned: Dict[int, Tensor] = {}
         self._terms: Dict[int, Tuple[Tensor, Tensor]] = {}
 
     def fit(self, inputs: LossInputs) -> None:
         """Cut behind all modules but the last; make each part's adapter."""
         super().fit(inputs)
-        if len(inputs.student) != len(inputs.student_outputs):
+        outputs = inputs.student_outputs
+        if outputs and len(inputs.student) != len(outputs):
             raise ConfigError(
-                f'{inputs.where}: {len(inputs.student_outputs)} modules put out '
+                f'{inputs.where}: {len(outputs)} modules put out '
                 f'{len(inputs.student)} maps, but each part of the student has one; '
                 'name modules that put out one map, such as the stages of a backbone.'
             )
         if self.cuts is None:
-            self.cuts = list(inputs.student_outputs[:-1])
-        listed = isinstance(self.cuts, (list, tuple))
-        if not listed or set(self.cuts) - set(inputs.student_outputs):
+            self.cuts = list(outputs[:-1])
+        if not isinstance(self.cuts, (list, tuple)) or set(self.cuts) - set(outputs):
             raise ConfigError(
                 f'{inputs.where}: cuts must be a list of modules in on=, got '
-                f'{self.cuts!r}; choose among {", ".join(inputs.student_outputs)}.'
+                f'{self.cuts!r}; choose among {", ".join(outputs)}.'
             )
-        for ours, theirs in zip(inputs.student, inputs.teacher):
-            channels = [map_shape(shape, inputs.where)[1] for shape in (ours, theirs)]
+        self._where = inputs.where
+        self._outputs = outputs, inputs.teacher_outputs
+        for shapes in zip(inputs.student, inputs.teacher):
+            channels = [map_shape(shape, inputs.where)[1] for shape in shapes]
             same = channels[0] == channels[1]
             self.adapters.append(nn.Identity() if same else ConvAdapter(*channels))
 
-    def forward(
+    def around(self, student, teacher, adapters) -> LocalLearning:
+        """Cut the student, and let each part up to a cut learn at once."""
+
+        def part(level, tensor):
+            answer = teacher[self._outputs[1][level]].outputs()[0]
+            return self.part(level, adapters.adapt(level, tensor), answer)
+
+        own = [*adapters.parameters(), *self.parameters()]
+        local = LocalLearning(
+            self.cuts, self._outputs[0], part, own, student, self._where
+        )
+        self._terms.clear()
+        self._learned = local.known
+        return local
+
+    def compare_levels(
         self,
         student: Sequence[Tensor],
         teacher: Sequence[Tensor],
         targets: Sequence,
-        given: Optional[Dict[int, Tensor]] = None,
     ) -> Tensor:
-        """Return the loss of all parts, see the class.
-
-        Args:
-            student (Sequence[Tensor]): Maps or tokens, one a part.
-            teacher (Sequence[Tensor]): Aligned with ``student``; no gradient.
-            targets (Sequence): Not used.
-            given (dict[int, Tensor], optional): Values of :meth:`part` that are known.
-
-        Returns:
-            Tensor: A scalar.
+        """Return the loss of all parts, see the class; of those that have not learned
+        yet from what is given.
         """
-        values = dict(given or {})
+        values, self._learned = dict(self._learned), {}
         for level, sides in enumerate(zip(student, teacher)):
             if level not in values:
                 values[level] = self.part(level, *sides)
         attention, local = (sum(terms) for terms in zip(*self._terms.values()))
+        self._terms.clear()
         self.parts = dict(attention=attention, local=local)
         return sum(values.values())
+
+    def extra_repr(self) -> str:
+        """Say where the student is cut."""
+        if not self.cuts:
+            return ''
+        return (
+            f'ends the gradient behind {", ".join(self.cuts)}: what comes after does '
+            'not train what is before'
+        )
 
     def part(self, level: int, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the loss of one part, a scalar.

@@ -40,6 +40,6 @@ class WrappingLoss(DistillLoss):
         """Tell the loss inside."""
         self.loss.see_training_set(labels)
 
-    def around(self, student, teacher) -> AbstractContextManager:
+    def around(self, student, teacher, adapters) -> AbstractContextManager:
         """Return what the loss inside opens."""
-        return self.loss.around(student, teacher)
+        return self.loss.around(student, teacher, adapters)

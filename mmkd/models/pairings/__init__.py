@@ -1,4 +1,4 @@
-"""Pairings, and how ``on=`` finds one."""
+"""Pairings, and how ``on=`` names them: a registry, as that of losses is."""
 
 import difflib
 from typing import Optional, Sequence, Tuple, Union
@@ -7,6 +7,7 @@ from torch import nn
 
 from mmkd.construct import construct
 from mmkd.errors import ConfigError
+from mmkd.registry import PAIRINGS
 
 from ..taps import find_module
 from .base import Aligned, Pairing
@@ -26,9 +27,6 @@ __all__ = [
     'RoIPairing',
     'build_pairing',
 ]
-
-FAMILIES = (ClassificationPairing, CellsPairing, RoIPairing, RoICellsPairing)
-NAMES = {name: family for family in FAMILIES for name in family.names}
 
 
 def build_pairing(
@@ -50,38 +48,39 @@ def build_pairing(
     Raises:
         ConfigError: ``on`` fits none of these.
     """
-    if isinstance(on, str) and on in NAMES:
+    known = PAIRINGS.module_dict
+    if isinstance(on, str) and on in known:
         on = dict(pairing=on)
     elif isinstance(on, (str, list, tuple)) and on:
         on = dict(student=on)
     if not isinstance(on, dict) or not ('pairing' in on or 'student' in on):
         raise ConfigError(
-            f'on={on!r} must be one of {", ".join(NAMES)}, a module path or a list of '
+            f'on={on!r} must be one of {", ".join(known)}, a module path or a list of '
             'them, a dict with pairing=, or a dict with student= and teacher=.'
         )
     options = dict(on)
     if 'pairing' in options:
         name = options.pop('pairing')
-        if name not in NAMES:
+        if name not in known:
             raise ConfigError(
-                f'on: unknown pairing {name!r}; known: {", ".join(NAMES)}.'
+                f'on: unknown pairing {name!r}; known: {", ".join(known)}.'
             )
         adapter = options.pop('adapter', None)
         pairing = construct(
-            f'on={name!r}', NAMES[name], name, student, teacher, **options
+            f'on={name!r}', known[name], name, student, teacher, **options
         )
         return pairing, adapter
-    ours = _listed(options.pop('student'))
-    theirs = _listed(options.pop('teacher', ours))
+    paths = _listed(options.pop('student'))
+    teacher_paths = _listed(options.pop('teacher', paths))
     adapter = options.pop('adapter', 'auto')
     if options:
         raise ConfigError(
             f'on={dict(on)}: unknown keys {", ".join(options)}; a module pairing has '
             'student, teacher and adapter.'
         )
-    for path in ours:
+    for path in paths:
         _find_or_suggest(path, student)
-    return ModulePairing(ours, theirs, student, teacher), adapter
+    return ModulePairing(paths, teacher_paths, student, teacher), adapter
 
 
 def _listed(paths):
@@ -92,9 +91,10 @@ def _find_or_suggest(path, student):
     try:
         find_module(student, path, 'student')
     except ConfigError as error:
-        close = difflib.get_close_matches(path, NAMES, n=1)
+        known = PAIRINGS.module_dict
+        close = difflib.get_close_matches(path, known, n=1)
         meant = f'; did you mean {close[0]!r}?' if close else ''
         raise ConfigError(
-            f'on={path!r} is no pairing ({", ".join(NAMES)}), and {error}'.rstrip('.')
+            f'on={path!r} is no pairing ({", ".join(known)}), and {error}'.rstrip('.')
             + (meant or '.')
         ) from None

@@ -1,55 +1,86 @@
 """What lines up student and teacher, for one family of models."""
 
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 from torch import Tensor, nn
 
+from ..families import family_of
 from ..taps import Taps
 
 
 class Aligned(NamedTuple):
-    """What a loss compares: one entry a level (or cascade stage)."""
+    """What a loss compares: an entry a level (stage of a cascade, map of a neck)."""
 
     student: List[Tensor]
     teacher: List[Tensor]
     targets: List[Optional[Tensor]]
+    #: Weight ``(N,)`` of each row, for losses that have a value a row; None for ones.
+    weights: Optional[List[Optional[Tensor]]] = None
+    #: What the sum over all rows is divided by; None for their number.
+    divisor: Union[Tensor, float, None] = None
+
+
+def needs_labels(loss: nn.Module) -> bool:
+    """Whether a loss has to know the class of each row."""
+    return bool({'labels', 'soft_labels'} & set(loss.needs))
 
 
 class Pairing:
     """Lines up what student and teacher say about the same thing.
 
-    A subclass says which modules to record on either side and which part of the
-    teacher has to run. It keeps names and numbers only, never a module: it is copied
-    with the Distiller.
+    A subclass says which modules to record on either side; how a network is run up to
+    them is its family's matter. It keeps names and numbers only, never a module: it is
+    copied with the Distiller. Registered, its name goes into ``on=``::
+
+        @PAIRINGS.register_module(name=['query.logits', 'query.boxes'])
+        class QueryPairing(Pairing): ...
+
+    and its constructor takes that name, both models, and the options beside the name.
+
+    Args:
+        name (str): What ``on=`` named.
+        student (nn.Module): The student.
+        teacher (nn.Module): The teacher.
+        student_outputs (Sequence[str]): Modules whose outputs are compared.
+        teacher_outputs (Sequence[str]): The teacher's.
+
+    Raises:
+        ConfigError: There are no such modules, or they cannot be run alone.
     """
 
-    #: What ``on=`` may name, and what it did.
-    names: Sequence[str] = ()
-    name = ''
+    #: How many dimensions its tensors have, see :attr:`.DistillLoss.ranks`; None where
+    #: that hangs on the modules.
+    rank: Optional[int] = None
+    #: Whether labels can come with the comparison.
+    has_labels = False
+    #: Whether columns are classes, or boxes of classes: these have to agree.
+    of_classes = False
+    #: Whether there are many rows of a single image.
+    many_rows = False
+    #: Whether rows come with weights or a divisor.
+    weighs_rows = False
 
-    #: Parts of the teacher to run, see ``partial_forward.PARTS``.
-    teacher_parts: Sequence[str]
-    #: Likewise of the student, for a dry run.
-    student_parts: Sequence[str]
+    def __init__(
+        self,
+        name: str,
+        student: nn.Module,
+        teacher: nn.Module,
+        student_outputs: Sequence[str],
+        teacher_outputs: Sequence[str],
+    ) -> None:
+        self.name = name
+        self.student_outputs = list(student_outputs)
+        self.teacher_outputs = list(teacher_outputs)
+        family_of(student).check(student, self.student_outputs, 'student')
+        family_of(teacher).check(teacher, self.teacher_outputs, 'teacher')
+        #: Student modules whose inputs are needed too.
+        self.student_inputs: List[str] = []
 
-    #: Modules whose outputs are compared.
-    student_outputs: Sequence[str] = ()
-    teacher_outputs: Sequence[str] = ()
-    #: Student modules whose inputs are needed too.
-    student_inputs: Sequence[str] = ()
-    #: Where parts run on the student's RoIs: the modules that get them, one a stage,
-    #: and the stages to run.
-    roi_extractors: Sequence[str] = ()
-    stages: Sequence[int] = ()
-
-    #: Whether hard labels can come with the comparison.
-    has_target = False
-
-    def check_targets(self, student: nn.Module, loss: nn.Module, name: str) -> None:
+    def check_labels(self, student: nn.Module, loss: nn.Module, name: str) -> None:
         """Refuse, before training, a loss whose labels this pairing cannot give.
 
         Raises:
-            ConfigError: The loss needs hard labels and none come.
+            ConfigError: The loss needs labels and none come.
         """
 
     def check(self, student: Taps, teacher: Taps) -> None:
@@ -66,7 +97,7 @@ class Pairing:
     def tensors(self, taps: Taps, role: str) -> List[Tensor]:
         """Return the tensors of one side, before any selection or adapter."""
         names = self.student_outputs if role == 'student' else self.teacher_outputs
-        return [out for name in names for out in taps[name].outputs()]
+        return [tensor for name in names for tensor in taps[name].outputs()]
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return what is to be compared in this step."""
@@ -74,6 +105,8 @@ class Pairing:
 
     def describe(self) -> str:
         """Say in a few words which two things are compared."""
-        ours, theirs = ', '.join(self.student_outputs), ', '.join(self.teacher_outputs)
-        paths = ours if ours == theirs else f'{ours} and {theirs}'
-        return f'{self.name}: {paths}' if self.name else paths
+        paths = [
+            ', '.join(side) for side in (self.student_outputs, self.teacher_outputs)
+        ]
+        shown = ' and '.join(dict.fromkeys(paths))
+        return f'{self.name}: {shown}' if self.name else shown

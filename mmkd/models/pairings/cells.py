@@ -7,16 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
+from mmkd.registry import PAIRINGS
 
 from ..losses.base import promoted
 from ..losses.checks import one_of
-from ..partial_forward import parts_of
 from ..taps import Taps
 from .classification import ClassificationPairing
 
 POOLING = ('direct', 'nested')
 
 
+@PAIRINGS.register_module(name='cells.logits')
 class CellsPairing(ClassificationPairing):
     """Logits of the cells of grids over the last map, with the images' labels.
 
@@ -40,7 +41,7 @@ class CellsPairing(ClassificationPairing):
         ConfigError: A network is not of this kind, or the grids are not.
     """
 
-    names = ('cells.logits',)
+    rank = 3
 
     def __init__(
         self,
@@ -53,15 +54,15 @@ class CellsPairing(ClassificationPairing):
         super().__init__(name, student, teacher)
         self.scales = check_scales(name, scales)
         self.pooling = one_of(f'on={name!r}', 'pooling', pooling, POOLING)
-        if pooling == 'nested' and any(self.scales[-1] % one for one in self.scales):
+        if pooling == 'nested' and any(
+            self.scales[-1] % scale for scale in self.scales
+        ):
             raise ConfigError(
                 f"on={name!r}: pooling='nested' needs scales that divide the last, got "
                 f'{list(scales)}.'
             )
         self.student_outputs = ['backbone', _classifier(student, 'student')]
         self.teacher_outputs = ['backbone', _classifier(teacher, 'teacher')]
-        self.student_parts = parts_of(self.student_outputs, student, 'student')
-        self.teacher_parts = parts_of(self.teacher_outputs, teacher, 'teacher')
 
     def check(self, student: Taps, teacher: Taps) -> None:
         """See that each classifier is put to the mean of the last map.
@@ -76,10 +77,11 @@ class CellsPairing(ClassificationPairing):
             maps, logits, classifier = _recorded(taps, paths)
             same = maps.dim() == 4 and maps.size(1) == classifier.in_features
             if same:
-                ours = classifier(promoted(maps).mean(dim=(2, 3)))
+                pooled = classifier(promoted(maps).mean(dim=(2, 3)))
                 # A teacher may answer in half precision, which is off by a percent.
-                apart = 1e-3 if logits.dtype == ours.dtype else 5e-2
-                same = (ours - logits).abs().max() <= apart * logits.abs().max() + 1e-6
+                apart = 1e-3 if logits.dtype == pooled.dtype else 5e-2
+                gap = (pooled - logits).abs().max()
+                same = gap <= apart * logits.abs().max() + 1e-6
             if not same:
                 raise ConfigError(
                     f'on={self.name!r}: the head of the {role} does not classify the '
@@ -106,10 +108,10 @@ class CellsPairing(ClassificationPairing):
     def _grids(self, maps):
         """Cells ``(N, C, m * m)`` of each grid; direct ones without the first."""
         if self.pooling == 'direct':
-            grids = [F.adaptive_avg_pool2d(maps, one) for one in self.scales[1:]]
+            grids = [F.adaptive_avg_pool2d(maps, scale) for scale in self.scales[1:]]
         else:
             finest = F.adaptive_avg_pool2d(maps, self.scales[-1])
-            steps = [self.scales[-1] // one for one in self.scales]
+            steps = [self.scales[-1] // scale for scale in self.scales]
             grids = [F.avg_pool2d(finest, step) for step in steps]
         return [grid.flatten(2) for grid in grids]
 
@@ -121,7 +123,7 @@ def check_scales(name: str, scales: Sequence[int]) -> List[int]:
         ConfigError: They do not ascend from 1.
     """
     listed = list(scales) if isinstance(scales, (list, tuple)) else [scales]
-    whole = all(type(one) is int for one in listed)
+    whole = all(type(scale) is int for scale in listed)
     if not whole or listed[:1] != [1] or sorted(set(listed)) != listed:
         raise ConfigError(
             f'on={name!r}: scales must be whole numbers that ascend from 1, such as '
@@ -143,18 +145,18 @@ def _classifier(model, role):
         if next(layer.parameters(recurse=False), None) is not None
     }
     if len(layers) != 1 or not isinstance(next(iter(layers.values())), nn.Linear):
-        found = ', '.join(
-            f'{path} ({type(one).__name__})' for path, one in layers.items()
+        listed = ', '.join(
+            f'{path} ({type(layer).__name__})' for path, layer in layers.items()
         )
         raise ConfigError(
             "on='cells.logits' needs a head of one linear layer, but the "
             f'{type(model.head).__name__} of the {role} has '
-            f"{found or 'none'}; choose on='logits'."
+            f"{listed or 'none'}; choose on='logits'."
         )
     return next(iter(layers))
 
 
 def _recorded(taps, paths):
-    """What a network said: its last map, its logits, and the layer that made them."""
+    """A network's last map, its logits, and the layer that made them."""
     backbone, classifier = (taps[path] for path in paths)
     return backbone.outputs()[-1], classifier.outputs()[0], classifier.module

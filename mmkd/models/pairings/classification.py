@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
+from mmkd.registry import PAIRINGS
 
-from ..partial_forward import parts_of
 from ..taps import Taps
 from .base import Aligned, Pairing
 
 
+@PAIRINGS.register_module(name='logits')
 class ClassificationPairing(Pairing):
     """Logits of two mmpretrain classifiers, with the images' labels.
 
@@ -30,8 +31,8 @@ class ClassificationPairing(Pairing):
         ConfigError: One of them has no classification head.
     """
 
-    names = ('logits',)
-    has_target = True
+    rank = 2
+    has_labels = of_classes = True
 
     def __init__(
         self,
@@ -40,19 +41,16 @@ class ClassificationPairing(Pairing):
         teacher: nn.Module,
         modules: Optional[Sequence[str]] = None,
     ) -> None:
-        self.name = name
-        ours = [_logits_module(student, 'student')] if modules is None else modules
-        self.student_outputs = list(ours)
-        self.teacher_outputs = [_logits_module(teacher, 'teacher')]
-        self.student_parts = parts_of(self.student_outputs, student, 'student')
-        self.teacher_parts = parts_of(self.teacher_outputs, teacher, 'teacher')
-        self.mixes = getattr(student.data_preprocessor, 'batch_augments', None)
-        self.mixes = self.mixes is not None
+        if modules is None:
+            modules = [_logits_module(student, 'student')]
+        logits = _logits_module(teacher, 'teacher')
+        super().__init__(name, student, teacher, modules, [logits])
+        mixes = getattr(student.data_preprocessor, 'batch_augments', None)
+        self.mixes = mixes is not None
 
-    def check_targets(self, student: nn.Module, loss: nn.Module, name: str) -> None:
+    def check_labels(self, student: nn.Module, loss: nn.Module, name: str) -> None:
         """Refuse hard-label losses under Mixup and CutMix, unless they say how."""
-        mixed_ok = getattr(loss, 'takes_soft_targets', False)
-        if loss.needs_target and self.mixes and not mixed_ok:
+        if self.mixes and 'labels' in loss.needs:
             raise ConfigError(
                 f'{name}: {type(loss).__name__} needs one label an image, but the '
                 "student's batch_augments (Mixup, CutMix) mix them; take them out, set "
@@ -62,15 +60,15 @@ class ClassificationPairing(Pairing):
 
     def tensors(self, taps: Taps, role: str) -> List[Tensor]:
         """Return the logits ``(N, K)``, or what each of ``modules`` put out."""
-        found = super().tensors(taps, role)
+        tensors = super().tensors(taps, role)
         # The teacher answers once, to each of the student's modules.
-        return found * len(self.student_outputs) if role == 'teacher' else found
+        return tensors * len(self.student_outputs) if role == 'teacher' else tensors
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return the logits ``(N, K)`` of both and the labels."""
-        ours = self.tensors(student, 'student')
-        theirs = self.tensors(teacher, 'teacher')
-        return Aligned(ours, theirs, [self._target(data_samples)] * len(ours))
+        logits = self.tensors(student, 'student')
+        targets = [self._target(data_samples)] * len(logits)
+        return Aligned(logits, self.tensors(teacher, 'teacher'), targets)
 
     def _target(self, data_samples) -> Tensor:
         if self.mixes and 'gt_score' in data_samples[0]:
@@ -93,5 +91,6 @@ def _logits_module(model, role):
         return 'model'
     raise ConfigError(
         f"on='logits' needs a classifier, but the {role} ({type(model).__name__}) has "
-        "no classification head; for a two-stage detector use on='roi.logits'."
+        'no classification head; for a detector choose another pairing '
+        f'({", ".join(PAIRINGS.module_dict)}) or a module.'
     )

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
+from mmkd.registry import PAIRINGS
 
 from ..taps import Taps
-from .base import Aligned, Pairing
+from .base import Aligned, Pairing, needs_labels
 
 SELECT = ('all', 'fg', 'teacher_conf')
 
 
+@PAIRINGS.register_module(name=['roi.logits', 'roi.boxes'])
 class RoIPairing(Pairing):
     """Box-head outputs of two Faster, Mask or Cascade R-CNNs on the same RoIs.
 
@@ -39,9 +41,8 @@ class RoIPairing(Pairing):
         ConfigError: The detectors cannot be compared so.
     """
 
-    names = ('roi.logits', 'roi.boxes')
-    teacher_parts = student_parts = ('roi_head',)
-    has_target = True
+    rank = 2
+    has_labels = of_classes = many_rows = True
 
     def __init__(
         self,
@@ -55,76 +56,75 @@ class RoIPairing(Pairing):
     ) -> None:
         if select not in SELECT:
             raise ConfigError(f'select must be one of {SELECT}, got {select!r}.')
-        self.name = name
         self.boxes = name == 'roi.boxes'
         self.select = 'fg' if self.boxes else select
         self.conf = conf
         self.background = background
-        ours = _heads(student, 'student')
-        theirs = _heads(teacher, 'teacher')
-        if len(theirs) != len(ours):
+        heads = dict(
+            student=_heads(student, 'student'), teacher=_heads(teacher, 'teacher')
+        )
+        count, known = len(heads['student']), len(heads['teacher'])
+        if known != count:
             raise ConfigError(
-                f'the student has {len(ours)} box heads and the teacher '
-                f'{len(theirs)}; the teacher needs as many as the student.'
+                f'the student has {count} box heads and the teacher {known}; the '
+                'teacher needs as many as the student.'
             )
-        self.stages = list(range(len(ours)) if stages is None else stages)
-        if not self.stages or not set(self.stages) <= set(range(len(ours))):
+        self.stages = list(range(count) if stages is None else stages)
+        if not self.stages or not set(self.stages) <= set(range(count)):
             raise ConfigError(
-                f'stages={stages} must be among the {len(ours)} box heads of the '
+                f'stages={stages} must be among the {count} box heads of the '
                 'student, counted from 0.'
             )
         if self.boxes:
-            _check_boxes(ours, theirs, student, teacher)
-        self.heads = dict(
-            student=[ours[stage] for stage in self.stages],
-            teacher=[theirs[stage] for stage in self.stages],
-        )
-        self.student_outputs = self.heads['student']
-        self.teacher_outputs = self.heads['teacher']
-        self.roi_extractors = roi_extractors(student)
-        self.student_inputs = [
-            *self.roi_extractors,
-            *(f'{head}.loss_cls' for head in self.student_outputs),
-        ]
-        self.num_classes = student.get_submodule(ours[0]).num_classes
+            _check_boxes(heads, student, teacher)
+        self.heads = {
+            role: [paths[stage] for stage in self.stages]
+            for role, paths in heads.items()
+        }
+        super().__init__(name, student, teacher, *self.heads.values())
+        self.student_inputs = [f'{head}.loss_cls' for head in self.heads['student']]
+        self.num_classes = student.get_submodule(heads['student'][0]).num_classes
 
-    def check_targets(self, student: nn.Module, loss: nn.Module, name: str) -> None:
+    def check_labels(self, student: nn.Module, loss: nn.Module, name: str) -> None:
         """Refuse labels that point at a background column which is left out."""
-        if loss.needs_target and not self.background and self.select != 'fg':
+        if needs_labels(loss) and not self.background and self.select != 'fg':
             raise ConfigError(
                 f'{name}: {type(loss).__name__} needs the label of every RoI, but '
                 "background=False leaves one out; add select='fg'."
             )
 
     def tensors(self, taps: Taps, role: str) -> List[Tensor]:
-        """Return class logits, or box deltas, of each stage that ran."""
-        index = 1 if self.boxes else 0
-        found = []
-        for number, name in enumerate(self.heads[role]):
-            # A cascade ends early when no proposal is left.
-            if number == 0 or taps[name].calls:
+        """Return class logits, or box deltas, of each stage.
+
+        A cascade ends early when no proposal is left; what a stage that did not run
+        would have put out is empty.
+        """
+        tensors = []
+        for stage, name in zip(self.stages, self.heads[role]):
+            if stage == 0 or taps[name].calls:
                 taps[name].outputs()  # raises where recording went wrong
-                found.append(taps[name].calls[0].output[index])
-        return found
+                tensors.append(taps[name].calls[0].output[1 if self.boxes else 0])
+            else:
+                head = taps[name].module
+                layer = head.fc_reg if self.boxes else head.fc_cls
+                tensors.append(layer.weight.new_zeros(0, len(layer.weight)))
+        return tensors
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return logits ``(R, K + 1)`` or deltas ``(F, 4)`` of each stage."""
-        ours, theirs = (
-            self.tensors(student, 'student'),
-            self.tensors(teacher, 'teacher'),
-        )
-        rows = map(self._select, ours, theirs, self._labels(student))
+        sides = self.tensors(student, 'student'), self.tensors(teacher, 'teacher')
+        rows = map(self._select, *sides, self._labels(student, sides[0][0]))
         return Aligned(*(list(column) for column in zip(*rows)))
 
-    def _labels(self, taps):
-        """Labels ``(R,)`` of each stage; None where it got no RoI at all."""
+    def _labels(self, taps, tensor):
+        """Labels ``(R,)`` of each stage."""
         for head in self.heads['student']:
             calls = taps[f'{head}.loss_cls'].calls
-            yield calls[0].args[1] if calls else None
+            # The loss of a stage without any RoI is not called.
+            none = tensor.new_zeros(0, dtype=torch.long)
+            yield calls[0].args[1] if calls else none
 
     def _select(self, student, teacher, labels):
-        if labels is None:
-            return student, teacher, None
         keep = self._keep(teacher, labels)
         if keep is not None:
             student, teacher, labels = student[keep], teacher[keep], labels[keep]
@@ -145,28 +145,6 @@ class RoIPairing(Pairing):
         return None
 
 
-def rois_of(taps: Taps, extractors: Sequence[str]) -> List[Optional[Tensor]]:
-    """Return the RoIs ``(R, 5)`` that each stage's extractor got.
-
-    None stands for a stage that did not run: a cascade ends early when no proposal is
-    left.
-    """
-    rois = []
-    for name in extractors:
-        calls = taps[name].calls
-        rois.append(calls[0].args[1] if calls else None)
-    return rois
-
-
-def roi_extractors(model: nn.Module) -> List[str]:
-    """Name the modules of a two-stage detector that get the RoIs of each stage."""
-    extractor = model.roi_head.bbox_roi_extractor
-    name = 'roi_head.bbox_roi_extractor'
-    if isinstance(extractor, nn.ModuleList):
-        return [f'{name}.{stage}' for stage in range(len(extractor))]
-    return [name]
-
-
 def _heads(model, role):
     roi_head = getattr(model, 'roi_head', None)
     if roi_head is None or getattr(roi_head, 'bbox_head', None) is None:
@@ -181,9 +159,9 @@ def _heads(model, role):
     return [name]
 
 
-def _check_boxes(ours, theirs, student, teacher):
-    for our, their in zip(ours, theirs):
-        heads = student.get_submodule(our), teacher.get_submodule(their)
+def _check_boxes(paths, student, teacher):
+    for pair in zip(*paths.values()):
+        heads = student.get_submodule(pair[0]), teacher.get_submodule(pair[1])
         if len({head.reg_class_agnostic for head in heads}) > 1:
             raise ConfigError(
                 "on='roi.boxes': reg_class_agnostic of the two box heads differs, so "

@@ -7,16 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
+from mmkd.registry import PAIRINGS
 
+from ..families.two_stage import roi_extractors
 from ..losses.base import promoted
 from ..taps import Taps
 from .base import Aligned
 from .cells import check_scales
-from .roi import RoIPairing, roi_extractors
+from .roi import RoIPairing
 
 
+@PAIRINGS.register_module(name='roi.cells')
 class RoICellsPairing(RoIPairing):
-    """Class logits of the cells of each RoI, by both box heads; ours.
+    """Class logits of the cells of each RoI, by both box heads (mmkd).
 
     SDD is published for classifiers. Here each RoI's map is cut into grids, each cell
     is resized to the size of a RoI's map (bilinear) and put to the network's own box
@@ -38,7 +41,7 @@ class RoICellsPairing(RoIPairing):
         ConfigError: The detectors cannot be compared so.
     """
 
-    names = ('roi.cells',)
+    rank = 3
 
     def __init__(
         self,
@@ -60,40 +63,45 @@ class RoICellsPairing(RoIPairing):
 
     def tensors(self, taps: Taps, role: str) -> List[Tensor]:
         """Return the logits ``(R, K + 1, M)`` of all RoIs of each stage that ran."""
-        logits = super().tensors(taps, role)
         return [
-            self._of_cells(taps, role, stage, said) for stage, said in enumerate(logits)
+            self._of_cells(taps, role, stage, logits)
+            for stage, logits in enumerate(super().tensors(taps, role))
         ]
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return the logits ``(R, K + 1, M)`` of the selected RoIs and their labels."""
-        ours = super().tensors(student, 'student')
-        theirs = super().tensors(teacher, 'teacher')
+        sides = dict(student=student, teacher=teacher)
+        whole = {
+            role: super(RoICellsPairing, self).tensors(taps, role)
+            for role, taps in sides.items()
+        }
         aligned = Aligned([], [], [])
-        for stage, labels in zip(range(len(ours)), self._labels(student)):
+        for stage, labels in enumerate(self._labels(student, whole['student'][0])):
             # Chosen first: a cell costs what a RoI does.
-            keep = None if labels is None else self._keep(theirs[stage], labels)
+            keep = self._keep(whole['teacher'][stage], labels)
             keep = slice(None) if keep is None else keep
-            aligned.student.append(
-                self._of_cells(student, 'student', stage, ours[stage], keep)
-            )
-            aligned.teacher.append(
-                self._of_cells(teacher, 'teacher', stage, theirs[stage], keep)
-            )
-            aligned.targets.append(labels if labels is None else labels[keep])
+            for role, taps in sides.items():
+                logits = whole[role][stage]
+                cells = self._of_cells(taps, role, stage, logits, keep)
+                getattr(aligned, role).append(cells)
+            aligned.targets.append(labels[keep])
         return aligned
 
     def _of_cells(self, taps, role, stage, logits, keep=slice(None)):
         """Logits of the whole RoIs, which are known, and of their cells."""
         extractor = taps[self.extractors[role][stage]]
         head = taps[self.heads[role][stage]].module
-        maps = promoted(extractor.outputs()[0][keep])
-        said = [logits[keep][:, :, None]]
-        for scale in self.scales[1:]:
-            cells = head(_cut(maps, scale))[0]
-            said.append(cells.unflatten(0, (len(maps), scale**2)).transpose(1, 2))
-        said = torch.cat(said, dim=2)
-        return said if self.background else said[:, : self.num_classes]
+        every = [logits[keep][:, :, None]]
+        if extractor.calls:
+            maps = promoted(extractor.outputs()[0][keep])
+            for scale in self.scales[1:]:
+                cells = head(_cut(maps, scale))[0]
+                every.append(cells.unflatten(0, (len(maps), scale**2)).transpose(1, 2))
+        else:  # a stage that did not run
+            count = sum(scale**2 for scale in self.scales)
+            every = [logits[:, :, None].expand(-1, -1, count)]
+        every = torch.cat(every, dim=2)
+        return every if self.background else every[:, : self.num_classes]
 
 
 def _cut(maps, scale):
