@@ -1,7 +1,7 @@
 """Reading configs, and the questions that are asked of them."""
 
 import copy
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
@@ -98,6 +98,30 @@ def datasets_of(loader: Optional[dict]) -> List[dict]:
     return list(_unwrapped((loader or {}).get('dataset')))
 
 
+#: Steps of a test pipeline that set the size of images, and where they say it.
+SIZED = dict(CenterCrop='crop_size', EfficientNetCenterCrop='crop_size', Resize='scale')
+
+
+def input_size_of(cfg: Config) -> Optional[Tuple[int, int]]:
+    """Return height and width of the images that a config's test pipeline gives.
+
+    None where it gives images of several sizes, or does not say.
+    """
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    steps = [
+        step for spec in datasets_of(loader) for step in spec.get('pipeline') or []
+    ]
+    for step in reversed(steps):
+        key = SIZED.get(str(step.get('type')).split('.')[-1])
+        if key is not None:
+            size = None if step.get('keep_ratio') else step.get(key)
+            if isinstance(size, int):
+                return size, size
+            # MMCV's pairs are width and height.
+            return None if size is None else (size[1], size[0])
+    return None
+
+
 def _unwrapped(spec) -> Iterator[dict]:
     if isinstance(spec, (list, tuple)):
         for item in spec:
@@ -113,6 +137,8 @@ def _unwrapped(spec) -> Iterator[dict]:
 def build_model(cfg: Config) -> nn.Module:
     """Build a config's model as a Runner does, under its scope and preprocessor."""
     model = copy.deepcopy(cfg.model)
+    if is_distiller(model) and input_size_of(cfg) is not None:
+        model.setdefault('probe_size', input_size_of(cfg))
     if cfg.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):

@@ -71,8 +71,9 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
         cfg.model = _shrink_model(model, scope, width)
         return cfg
     model.student = _shrink_model(model.student, scope, width)
-    if _name(model.student.backbone).startswith('CIFAR'):
-        model.setdefault('probe_size', (32, 32))
+    if 'head' in model.student:
+        cifar = _name(model.student.backbone).startswith('CIFAR')
+        model.setdefault('probe_size', 32 if cifar else 64)
     for term in model.losses.values():
         if 'num_samples' in term:
             term.num_samples = min(term.num_samples, NUM_SAMPLES)

@@ -10,9 +10,10 @@ from mmengine.utils import digit_version
 from torch import nn
 
 from mmkd.errors import ConfigError
-from mmkd.models import Distiller, cuts
-from mmkd.models import distiller as distiller_module
-from mmkd.models.cuts import Cuts, detached
+from mmkd.models import Distiller
+from mmkd.models.losses import lakd_loss
+from mmkd.models.losses.parts import local_learning
+from mmkd.models.losses.parts.local_learning import LocalLearning, detached
 from mmkd.testing import classification_batch, toy_classifier
 
 STAGES = [f'backbone.layer{number}' for number in (1, 2, 3)]
@@ -33,10 +34,10 @@ PARTS = {
 }
 
 
-class LateCuts(Cuts):
+class LateLearning(LocalLearning):
     """Ends the gradient as usual; the parts learn in the one backward of all."""
 
-    def _learn(self, term, path):
+    def _learn(self, path):
         pass
 
 
@@ -83,10 +84,8 @@ def level_losses(model):
         return found[level]
 
     loss.part = keep
-    loss.register_forward_pre_hook(
-        lambda module, args, kwargs: found.update(kwargs.get('given', {})),
-        with_kwargs=True,
-    )
+    # Values whose gradient is known take the place of those that had a graph.
+    loss.register_forward_pre_hook(lambda *args: found.update(loss._learned))
     return losses_of(model), found
 
 
@@ -106,10 +105,10 @@ def inside(model, modules):
 
 
 def use(monkeypatch, kind):
-    monkeypatch.setattr(distiller_module, 'Cuts', kind)
+    monkeypatch.setattr(lakd_loss, 'LocalLearning', kind)
 
 
-@pytest.mark.parametrize('kind', [Cuts, LateCuts])
+@pytest.mark.parametrize('kind', [LocalLearning, LateLearning])
 @pytest.mark.parametrize('case', PARTS)
 def test_a_level_trains_its_part_and_nothing_else(case, kind, monkeypatch):
     use(monkeypatch, kind)
@@ -145,9 +144,9 @@ def after_a_step(model):
 def test_no_value_of_the_forward_pass_changes(on):
     model, uncut = distiller(on, depth=14), distiller(on, depth=14)
     uncut.distill['loss_lakd'].loss.cuts = ()
-    ours, theirs = after_a_step(model), after_a_step(uncut)
-    assert ours.keys() == theirs.keys() and 'loss_student' in ours
-    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    cut, whole = after_a_step(model), after_a_step(uncut)
+    assert cut.keys() == whole.keys() and 'loss_student' in cut
+    assert all(torch.equal(cut[key], whole[key]) for key in cut)
     # The cuts were there: the first weights took another step.
     weights = [one.student.backbone.stem[0].weight for one in (model, uncut)]
     assert not torch.equal(*weights)
@@ -165,7 +164,7 @@ class Island(nn.Linear):
 @pytest.mark.parametrize('counts', [1, 2])
 def test_parts_that_learn_early_take_the_very_same_step(counts, half, monkeypatch):
     after = []
-    for kind in (Cuts, LateCuts):
+    for kind in (LocalLearning, LateLearning):
         use(monkeypatch, kind)
         model = distiller()
         torch.manual_seed(0)
@@ -196,7 +195,7 @@ BEHIND = {
 def test_cuts_as_asked_for(case, monkeypatch):
     paths, behind = BEHIND[case]
     found, values = [], []
-    for kind in (Cuts, LateCuts):
+    for kind in (LocalLearning, LateLearning):
         use(monkeypatch, kind)
         model = distiller(cuts=paths)
         losses = losses_of(model, torch.float64)
@@ -230,7 +229,7 @@ OTHERS = {
 @pytest.mark.parametrize('others', OTHERS)
 def test_gradients_add_up_as_in_one_backward(others, weight, monkeypatch):
     found = []
-    for kind in (Cuts, LateCuts):
+    for kind in (LocalLearning, LateLearning):
         use(monkeypatch, kind)
         model = distiller(extra=OTHERS[others], weight=weight)
         losses = losses_of(model, torch.float64)
@@ -265,7 +264,7 @@ def test_activations_are_freed_before_the_next_part(monkeypatch):
     assert maps_kept(distiller(extra=OTHERS['beside what taps the last'])) == 0
     # Of the stem and the first stage: three convolutions and what follows them.
     assert maps_kept(distiller(extra=AT)) > 6
-    use(monkeypatch, LateCuts)
+    use(monkeypatch, LateLearning)
     assert maps_kept(distiller()) > 6
 
 
@@ -275,7 +274,7 @@ def test_activations_are_freed_before_the_next_part(monkeypatch):
 )
 def test_small_gradients_survive_half_precision(monkeypatch):
     def error(scale):
-        monkeypatch.setattr(cuts, 'SCALE', scale)
+        monkeypatch.setattr(local_learning, 'SCALE', scale)
         gradients = []
         for half in (True, False):
             model = distiller(attention_weight=0, local_weight=1e-3)
@@ -286,7 +285,7 @@ def test_small_gradients_survive_half_precision(monkeypatch):
         ours, true = gradients
         return ((ours - true).norm() / true.norm()).item()
 
-    assert error(cuts.SCALE) < 0.02
+    assert error(local_learning.SCALE) < 0.02
     assert error(1.0) > 0.2
 
 
@@ -312,7 +311,7 @@ class TestWhereNothingIsCut:
         model = distiller().eval()
         data = model.data_preprocessor(batch())
 
-        class Forbidden(Cuts):
+        class Forbidden(LocalLearning):
             def __enter__(self):
                 raise AssertionError
 
@@ -364,7 +363,7 @@ def test_frozen_first_stages(first_width):
     ],
 )
 def test_modules_out_of_order_are_refused(on, later, path):
-    with pytest.raises(ConfigError, match=f"loss_lakd: .*'{later}' after '{path}'"):
+    with pytest.raises(ConfigError, match=f"loss_lakd .*: .*'{later}' after '{path}'"):
         losses_of(distiller(on))
 
 
