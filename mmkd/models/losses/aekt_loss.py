@@ -1,4 +1,4 @@
-"""Adaptive explicit knowledge transfer, in our reading of it."""
+"""Adaptive explicit knowledge transfer, as this project reads it."""
 
 import math
 from typing import Dict, Tuple
@@ -28,8 +28,9 @@ def aekt_rows(
     above 1 where the student has less confidence in the target than the teacher, below
     where it has more.
 
-    Ours. To put the paper's own formula in, change this function; all else stays. From
-    outside the package, override :meth:`AEKTLoss.knowledge`.
+    This is a reading of the paper (mmkd). To put its own formula in, change this
+    function; all else stays. From outside the package, override
+    :meth:`AEKTLoss.knowledge`.
 
     Args:
         student (Tensor): Logits ``(N, K)``, after the serialisation layer.
@@ -55,9 +56,9 @@ def aekt_rows(
 
 @MODELS.register_module()
 class AEKTLoss(LabelledLoss):
-    r"""Our reading of `Adaptive Explicit Knowledge Transfer for Knowledge Distillation
-    <https://arxiv.org/abs/2409.01679>`_. The paper's own loss formula was not available
-    to us: this is not the authors' loss, and results need not be theirs.
+    r"""A reading (mmkd) of `Adaptive Explicit Knowledge Transfer for Knowledge
+    Distillation <https://arxiv.org/abs/2409.01679>`_. The paper's own loss formula was
+    not available: this is not the authors' loss, and its results need not be theirs.
 
     .. math:: \frac{1}{N} \sum_n \big[
         w_e \tau^2 r_n KL(b^T_n \| b^S_n) + w_i \tau^2 KL(\hat p^T_n \| \hat p^S_n)
@@ -74,13 +75,14 @@ class AEKTLoss(LabelledLoss):
     student. A fully connected layer between the student's logits and the distillation
     separates the latter from classification (task serialisation).
 
-    Ours are the two divergences and their sum, the ratio without gradient and its clip,
-    the temperature, all defaults, and the layer's shape and start: ``A`` is ``K x K``,
-    one for all levels, and starts as the identity with ``c = 0``. It is trained with
-    the student and saved for resuming. The cross-entropy and inference use the
-    student's logits as they are, and the exported student comes without it. Weight
-    decay draws ``A`` towards zero, as any weight, not towards the identity; to spare
-    it, ``paramwise_cfg=dict(custom_keys={'distill.loss_aekt': dict(decay_mult=0)})``.
+    Of this project (mmkd) are the two divergences and their sum, the ratio without
+    gradient and its clip, the temperature, all defaults, and the layer's shape and
+    start: ``A`` is ``K x K``, one for all levels, and starts as the identity with
+    ``c = 0``. It is trained with the student and saved for resuming. The cross-entropy
+    and inference use the student's logits as they are, and the exported student comes
+    without it. Weight decay draws ``A`` towards zero, as any weight, not towards the
+    identity; to spare it,
+    ``paramwise_cfg=dict(custom_keys={'distill.loss_aekt': dict(decay_mult=0)})``.
 
     It needs one true class a sample. With the soft labels of Mixup or CutMix it is an
     error unless ``soft_targets='argmax'`` says that the dominant class is meant.

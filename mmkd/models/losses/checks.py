@@ -2,6 +2,8 @@
 
 import math
 
+from torch import nn
+
 from mmkd.errors import ConfigError
 
 from .base import LossInputs
@@ -70,10 +72,28 @@ def same_channels(inputs: LossInputs, adapter: str) -> None:
     Raises:
         ConfigError: Channels differ at some level.
     """
-    for ours, theirs in zip(inputs.student, inputs.teacher):
-        if ours[1] != theirs[1]:
+    for student, teacher in zip(inputs.student, inputs.teacher):
+        if student[1] != teacher[1]:
             raise ConfigError(
-                f'{inputs.where}: the student has {ours[1]} channels and the teacher '
-                f'{theirs[1]} (shapes {ours} and {theirs}); give on=dict(student=..., '
-                f'teacher=..., adapter={adapter}).'
+                f'{inputs.where}: the student has {student[1]} channels and the '
+                f'teacher {teacher[1]} (shapes {student} and {teacher}); give '
+                f'on=dict(student=..., teacher=..., adapter={adapter}).'
             )
+
+
+def network_of(inputs: LossInputs, what: str) -> nn.Module:
+    """Return the teacher's network, for a loss that reads more of it than it puts out.
+
+    Args:
+        inputs (LossInputs): What will be compared.
+        what (str): What is read, for the message.
+
+    Raises:
+        ConfigError: The loss is used alone, where there is none.
+    """
+    if inputs.source is None:
+        raise ConfigError(
+            f"{inputs.where}: it reads {what} of the teacher's network, which is not "
+            'known to a loss that is used alone; use it in the losses of a Distiller.'
+        )
+    return inputs.source.model

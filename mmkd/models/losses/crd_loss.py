@@ -13,7 +13,8 @@ from mmkd.registry import MODELS
 
 from .base import DistillLoss, LossInputs, full_precision, promoted
 from .checks import positive, whole
-from .negatives import Negatives
+from .parts.negatives import Negatives
+from .parts.processes import gather_rows, row_counts
 
 EPS = 1e-7  # the authors', in the denominators
 
@@ -31,8 +32,11 @@ def nce_loss(scores: Tensor, log_z: Tensor, num_samples: int) -> Tensor:
         num_samples (int): Size of the training set, :math:`n_{data}`.
 
     Returns:
-        Tensor: A scalar: summed over candidates, averaged over anchors.
+        Tensor: A scalar: summed over candidates, averaged over anchors; zero where
+        there are none.
     """
+    if not len(scores):
+        return scores.sum()
     negatives = scores.size(1) - 1
     noise = negatives / num_samples
     # P / (P + c) is the sigmoid of log P - log c; no P is formed, so none overflows.
@@ -58,17 +62,17 @@ class CRDLoss(DistillLoss):
     It has to know the samples: their ``sample_idx``, and the labels of the training
     set, which ``custom_hooks=[dict(type='mmkd.TrainingLabelsHook')]`` brings. Leave
     out Mixup and CutMix, whose images are of two samples. In a distributed run all
-    processes hold the same memories, take batches of one size and draw their own
-    negatives.
+    processes hold the same memories, draw their own negatives and take any number of
+    samples; each step waits for the device, to learn how many the others have.
 
     The two memories and ``Z`` are in the checkpoint: 51 MB for CIFAR-100, 1.3 GB for
     ImageNet, and once more in an EMA's. A step copies the memories and takes
     ``(N, num_samples)`` scores for each direction: 13 MB at 64 images of CIFAR-100,
     1.3 GB at 256 of ImageNet.
 
-    Ours: negatives are drawn with replacement, the authors' without where that is
-    possible; of a sample that comes twice in a batch the first embedding counts; ``Z``
-    is of the first batches of all processes.
+    Of this project (mmkd): negatives are drawn with replacement, the authors' without
+    where that is possible; of a sample that comes twice in a batch the first embedding
+    counts; ``Z`` is of the first batches of all processes.
 
     Args:
         num_samples (int): Size of the training set.
@@ -80,7 +84,8 @@ class CRDLoss(DistillLoss):
 
     ranks = (2,)
     adapts = False
-    needs_index = True
+    needs = ('index',)
+    synchronises = True
 
     def __init__(
         self,
@@ -126,7 +131,7 @@ class CRDLoss(DistillLoss):
         """Take the labels, one a sample, at most ``num_samples``."""
         self.negatives.see(labels)
 
-    def forward(
+    def compare_levels(
         self,
         student: Sequence[Tensor],
         teacher: Sequence[Tensor],
@@ -140,21 +145,22 @@ class CRDLoss(DistillLoss):
         Raises:
             ConfigError: The labels are not known, or a row is not a sample.
         """
-        ours, theirs = promoted(student[0]), promoted(teacher[0])
-        self._check(ours, index)
-        with full_precision(ours.device):
-            ours = F.normalize(self.student_embedding(ours))
-            theirs = F.normalize(self.teacher_embedding(theirs))
+        student, teacher = promoted(student[0]), promoted(teacher[0])
+        self._check(student, index)
+        with full_precision(student.device):
+            student = F.normalize(self.student_embedding(student))
+            teacher = F.normalize(self.teacher_embedding(teacher))
             negatives = self.negatives.draw(index, self.count)
             candidates = torch.cat([index[:, None], negatives], dim=1)
-            pairs = (ours, self.teacher_memory), (theirs, self.student_memory)
+            pairs = (student, self.teacher_memory), (teacher, self.student_memory)
             scores = [self._scores(*pair, candidates) for pair in pairs]
             # A loss that is only measured, say on other data, leaves no trace; nor
             # does the first of the two passes of activation checkpointing.
             learns = self.training and torch.is_grad_enabled()
-            log_z = self._log_z(scores, learns)
-            if learns:
-                self._remember(index, ours, theirs)
+            counts = row_counts(index) if learns else [len(index)]
+            log_z = self._log_z(scores, sum(counts), learns)
+            if learns and sum(counts):
+                self._remember(index, torch.cat([student, teacher], dim=1), counts)
             return sum(nce_loss(*pair, self.num_samples) for pair in zip(scores, log_z))
 
     def _check(self, features, index):
@@ -176,24 +182,24 @@ class CRDLoss(DistillLoss):
         # multiplied with, and the memories change before the backward pass.
         return (anchor @ memory.clone().t()).gather(1, candidates) / self.tau
 
-    def _log_z(self, scores, learns):
-        found = torch.stack([score.detach().logsumexp((0, 1)) for score in scores])
-        found = found + math.log(self.num_samples / scores[0].numel())
+    def _log_z(self, scores, count, learns):
+        if not count:
+            return self.log_z
+        drawn = torch.stack([score.detach().logsumexp((0, 1)) for score in scores])
         if learns:
-            parts = torch.stack(all_gather(found))
-            found = parts.logsumexp(dim=0) - math.log(len(parts))
-        log_z = torch.where(self.log_z.isinf(), found, self.log_z)
+            drawn = torch.stack(all_gather(drawn)).logsumexp(dim=0)
+        drawn = drawn + math.log(self.num_samples / (count * (1 + self.count)))
+        log_z = torch.where(self.log_z.isinf(), drawn, self.log_z)
         if learns:
             self.log_z.copy_(log_z)
         return log_z
 
     @torch.no_grad()
-    def _remember(self, index, ours, theirs):
-        index = torch.cat(all_gather(index))
-        both = torch.cat(all_gather(torch.cat([ours, theirs], dim=1)))
+    def _remember(self, index, embedded, counts):
+        index, embedded = gather_rows(index, counts), gather_rows(embedded, counts)
         # Equal indices write equal rows, so that the order of writing does not matter.
         first = (index[:, None] == index).int().argmax(dim=1)
         memories = self.student_memory, self.teacher_memory
-        for memory, new in zip(memories, both[first].chunk(2, dim=1)):
+        for memory, new in zip(memories, embedded[first].chunk(2, dim=1)):
             kept = self.momentum * memory[index]
             memory[index] = F.normalize(kept + (1 - self.momentum) * new)

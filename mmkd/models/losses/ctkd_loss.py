@@ -11,21 +11,7 @@ from ..schedule import Progress
 from .base import DistillLoss
 from .checks import positive
 from .kd_loss import kd_loss
-
-
-class ReverseGradient(torch.autograd.Function):
-    """The identity; backward, the gradient times ``-strength``."""
-
-    @staticmethod
-    def forward(ctx, value: Tensor, strength: float) -> Tensor:
-        """Return ``value``."""
-        ctx.strength = strength
-        return value.view_as(value)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple:
-        """Return the reversed gradient; ``strength`` has none."""
-        return -ctx.strength * gradient, None
+from .parts.reverse_gradient import ReverseGradient
 
 
 def ctkd_loss(

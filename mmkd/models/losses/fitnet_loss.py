@@ -33,7 +33,7 @@ class FitNetLoss(DistillLoss):
     The student's features pass an adapter (the paper's regressor): by default one is
     inferred where channels differ; the re-implementations of the field have
     ``adapter=dict(type='ConvNormAdapter', relu=True)``. Several levels are averaged
-    (ours; the paper has one). The paper trains on hints first and on labels after;
+    (mmkd; the paper has one). The paper trains on hints first and on labels after;
     here both are trained at once, as is usual now. Labels are not used.
     """
 

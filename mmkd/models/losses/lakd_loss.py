@@ -13,7 +13,7 @@ from .at_loss import pool_to_smaller
 from .base import DistillLoss, LossInputs, full_precision, promoted
 from .checks import not_negative, whole
 from .parts.local_learning import LocalLearning
-from .token_maps import as_map, map_shape
+from .parts.token_maps import as_map, map_shape
 
 
 def activation_map(

@@ -8,9 +8,9 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs, full_precision, promoted
-from .build import build_inside
+from .base import LossInputs, full_precision, promoted
 from .checks import positive
+from .wrapping_loss import WrappingLoss
 
 
 def standardise(logits: Tensor, eps: float = 1e-7) -> Tensor:
@@ -20,7 +20,7 @@ def standardise(logits: Tensor, eps: float = 1e-7) -> Tensor:
 
     with the unbiased standard deviation. Statistics carry the gradient. A sample of
     equal logits, say of a classifier that starts from zero, gives zeros; its gradient
-    is as if the deviation were 1 (ours: the formula's is of the order ``1 / eps``).
+    is as if the deviation were 1 (mmkd; the formula's is of the order ``1 / eps``).
 
     Args:
         logits (Tensor): Logits ``(N, K)``, at least two classes.
@@ -37,14 +37,14 @@ def standardise(logits: Tensor, eps: float = 1e-7) -> Tensor:
 
 
 @MODELS.register_module()
-class LSKDLoss(DistillLoss):
+class LSKDLoss(WrappingLoss):
     """`Logit Standardization in Knowledge Distillation
     <https://arxiv.org/abs/2403.01427>`_: any logit loss on standardised logits.
 
-    Both sides go through :func:`standardise`, then into the loss inside. Labels are
-    used if that loss uses them. The authors' temperature is 2 or 3 and their weight
-    9, next to 0.1 of cross entropy. Around :class:`MLKDLoss` the correlations are of
-    standardised logits as well (ours: the authors' are not).
+    Both sides go through :func:`standardise`, then into the loss inside, which gets
+    all else that it needs and whose parts are logged. The authors' temperature is 2 or
+    3 and their weight 9, next to 0.1 of cross entropy. Around :class:`MLKDLoss` the
+    correlations are of standardised logits as well (mmkd; the authors' are not).
 
     Args:
         loss (dict, optional): Type and arguments of the loss inside. Defaults to
@@ -59,18 +59,18 @@ class LSKDLoss(DistillLoss):
     ranks = (2,)
 
     def __init__(self, loss: Optional[dict] = None, eps: float = 1e-7) -> None:
-        super().__init__()
-        self.loss = build_inside('LSKDLoss', loss, dict(type='KDLoss', tau=2.0))
+        super().__init__(loss, dict(type='KDLoss', tau=2.0))
         if self.loss.ranks is not None and 2 not in self.loss.ranks:
             raise ConfigError(
                 f'LSKDLoss: {type(self.loss).__name__} compares feature maps; choose a '
                 'loss of logits, such as KDLoss or DKDLoss.'
             )
         self.eps = positive('LSKDLoss', 'eps', eps)
-        self.needs_target = self.loss.needs_target
-        self.takes_soft_targets = self.loss.takes_soft_targets
-        self.needs_index = self.loss.needs_index
-        self.over_batch = self.loss.over_batch
+
+    @property
+    def weighs_rows(self) -> bool:
+        """Whether the loss inside can weigh rows: each is standardised on its own."""
+        return self.loss.weighs_rows
 
     def fit(self, inputs: LossInputs) -> None:
         """Check that logits are compared, then fit the loss inside."""
@@ -82,27 +82,26 @@ class LSKDLoss(DistillLoss):
             )
         self.loss.fit(inputs)
 
-    def forward(
+    def compare_levels(
         self,
         student: Sequence[Tensor],
         teacher: Sequence[Tensor],
         targets: Sequence[Optional[Tensor]],
-        **extras: Tensor,
+        **side,
     ) -> Tensor:
-        """Return the loss inside, of standardised logits.
+        """Return the loss inside, of standardised logits ``(N, K)``."""
+        student, teacher = (
+            [self._standardised(logits) for logits in levels]
+            for levels in (student, teacher)
+        )
+        value = self.loss(student, teacher, targets, **side)
+        self.parts = self.loss.parts
+        return value
 
-        Args:
-            student (Sequence[Tensor]): Logits ``(N, K)``, one a level.
-            teacher (Sequence[Tensor]): Logits ``(N, K)``, one a level.
-            targets (Sequence[Tensor | None]): As the loss inside takes them.
-            **extras: What else the loss inside takes, such as ``index``.
-
-        Returns:
-            Tensor: A scalar.
-        """
-        student = [self._standardised(logits) for logits in student]
-        teacher = [self._standardised(logits) for logits in teacher]
-        return self.loss(student, teacher, targets, **extras)
+    def rows(self, student: Tensor, teacher: Tensor, target) -> Tensor:
+        """Return the loss inside ``(N,)`` of each sample."""
+        student, teacher = map(self._standardised, (student, teacher))
+        return self.loss.rows(student, teacher, target)
 
     def _standardised(self, logits):
         with full_precision(logits.device):

@@ -85,7 +85,7 @@ class LumiNetLoss(DistillLoss):
 
     Labels are not used, so Mixup and CutMix are fine. The statistics run over the
     batch of one process: they depend on its size, and a batch of one gives no loss
-    and no gradient (said once, as a warning). The gradient grows as one over the
+    and no gradient (a warning says so once). The gradient grows as one over the
     standard deviation of the student's logits: give a freshly initialised detection
     head a warm-up, ``weight=dict(value=1.0, warmup_iters=1000)``.
 
@@ -94,8 +94,9 @@ class LumiNetLoss(DistillLoss):
         alpha (float): Scale, squared in the loss. Defaults to 33.0, the authors'
             for resnet32x4 -> resnet8x4 on CIFAR-100.
         eps (float): Added to the variance. Defaults to 1e-5.
-        sync_stats (bool): Statistics over all processes instead of one. Defaults to
-            False, as the authors do.
+        sync_stats (bool): Statistics over all processes instead of one. Each takes
+            part with all rows that it has, be it none. Defaults to False, as the
+            authors do.
     """
 
     over_batch = True
@@ -112,7 +113,7 @@ class LumiNetLoss(DistillLoss):
         self.tau = positive('LumiNetLoss', 'tau', tau)
         self.alpha = positive('LumiNetLoss', 'alpha', alpha)
         self.eps = positive('LumiNetLoss', 'eps', eps)
-        self.sync_stats = sync_stats
+        self.sync_stats = self.synchronises = sync_stats
         self._warned = False
 
     def rows(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:

@@ -40,8 +40,8 @@ def nst_loss(student: Tensor, teacher: Tensor) -> Tensor:
     )
 
 
-def _mean_kernel(one, other):
-    return (one @ other.transpose(1, 2)).square().mean()
+def _mean_kernel(first, second):
+    return (first @ second.transpose(1, 2)).square().mean()
 
 
 @MODELS.register_module()

@@ -13,7 +13,7 @@ from mmkd.registry import MODELS
 
 from ..taps import find_module
 from .base import DistillLoss, LossInputs
-from .checks import same_channels
+from .checks import network_of, same_channels
 
 #: Least probability of a negative response for which its mean is taken.
 RARE = 1e-3
@@ -78,7 +78,8 @@ class OFDLoss(DistillLoss):
     counts once, the one before it half as much, and so on. The value is a sum over a
     whole map, so the authors' weight is 1e-3. Labels are not used.
 
-    The margins are those of the teacher's batch norms, read when the model is built.
+    The margins are those of the teacher's batch norms, read when the model is built:
+    it cannot be used alone, without a Distiller.
 
     Args:
         norms (Sequence[str], optional): The teacher's batch norms, one a level: the
@@ -111,9 +112,10 @@ class OFDLoss(DistillLoss):
 
         Raises:
             ConfigError: A batch norm is missing or of other channels, or the two sides
-                are no maps of the same channels.
+                are no maps of the same channels, or there is no network to read.
         """
         super().fit(inputs)
+        network = network_of(inputs, 'the batch norms')
         same_channels(inputs, "dict(type='ConvNormAdapter')")
         names = inputs.teacher_outputs if self.norms is None else self.norms
         self._levels = len(inputs.teacher)
@@ -123,22 +125,22 @@ class OFDLoss(DistillLoss):
                 f'batch norms of the teacher in norms=, got {len(names)}.'
             )
         for level, (name, shape) in enumerate(zip(names, inputs.teacher)):
-            norm = find_module(inputs.source.model, name, 'teacher')
+            norm = find_module(network, name, 'teacher')
             _check_norm(norm, name, shape[1], inputs.where)
             margin = expected_negative(norm.bias.detach(), norm.weight.detach())
             margin = margin.to(norm.bias.dtype)[:, None, None]
             # Not saved: they come with the teacher.
             self.register_buffer(f'margin{level}', margin, persistent=False)
 
-    def forward(
+    def compare_levels(
         self,
         student: Sequence[Tensor],
         teacher: Sequence[Tensor],
         targets: Sequence[Optional[Tensor]],
     ) -> Tensor:
-        """Compute the loss, see :meth:`.DistillLoss.forward`."""
+        """Sum over the levels, the shallower the less."""
         margins = [getattr(self, f'margin{level}') for level in range(self._levels)]
-        values = list(map(self._compare_one, student, teacher, margins))
+        values = list(map(self._compare_level, student, teacher, margins))
         return sum(value / 2**above for above, value in enumerate(reversed(values)))
 
     def compare(self, student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor:

@@ -29,8 +29,8 @@ def pkt_loss(student: Tensor, teacher: Tensor, eps: float = 1e-7) -> Tensor:
     Returns:
         Tensor: A scalar; zero where ``N`` is 1.
     """
-    ours, theirs = _neighbours(student, eps), _neighbours(teacher, eps)
-    return (theirs * ((theirs + eps).log() - (ours + eps).log())).mean()
+    student, teacher = _neighbours(student, eps), _neighbours(teacher, eps)
+    return (teacher * ((teacher + eps).log() - (student + eps).log())).mean()
 
 
 def _neighbours(features, eps):

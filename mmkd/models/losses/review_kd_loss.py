@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs
+from .base import DistillLoss, LossInputs, promoted
 from .checks import whole
-from .review_fusion import ReviewFusion
+from .parts.review_fusion import ReviewFusion
 
 #: Height and width of the grids that maps are pooled to.
 GRIDS = (4, 2, 1)
@@ -37,7 +37,7 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
     sizes = [size for size in GRIDS if size < gap.size(2)]
     gaps = [gap, *(F.adaptive_avg_pool2d(gap, size) for size in sizes)]
     weights = [0.5**level for level in range(len(gaps))]
-    errors = [weight * one.square().mean() for weight, one in zip(weights, gaps)]
+    errors = [weight * each.square().mean() for weight, each in zip(weights, gaps)]
     return sum(errors) / sum(weights)
 
 
@@ -82,21 +82,25 @@ class ReviewKDLoss(DistillLoss):
         super().fit(inputs)
         mid_channels = min(self.mid_channels, inputs.student[-1][1])
         deepest = len(inputs.student) - 1
-        for level, (ours, theirs) in enumerate(zip(inputs.student, inputs.teacher)):
-            self.fusions.append(
-                ReviewFusion(ours[1], mid_channels, theirs[1], level == deepest)
-            )
+        sides = inputs.student, inputs.teacher
+        channels = [[shape[1] for shape in side] for side in sides]
+        self.fusions = nn.ModuleList(
+            ReviewFusion(of_student, mid_channels, of_teacher, level == deepest)
+            for level, (of_student, of_teacher) in enumerate(zip(*channels))
+        )
 
-    def forward(
+    def compare_levels(
         self,
         student: Sequence[Tensor],
         teacher: Sequence[Tensor],
         targets: Sequence[Optional[Tensor]],
     ) -> Tensor:
-        """Fuse the student's levels and compare, see :meth:`.DistillLoss.forward`."""
-        teacher = list(map(_as_maps, teacher))
-        fused = self.fuse(list(map(_as_maps, student)), teacher)
-        return super().forward(fused, teacher, targets)
+        """Fuse the student's levels and compare."""
+        # Promoted already here: without autocast the fusions take no half precision.
+        student = [promoted(_as_maps(level)) for level in student]
+        teacher = [_as_maps(level) for level in teacher]
+        fused = self.fuse(student, teacher)
+        return super().compare_levels(fused, teacher, targets)
 
     def fuse(self, student: List[Tensor], teacher: List[Tensor]) -> List[Tensor]:
         """Return what the student makes of the teacher's maps.
@@ -111,9 +115,9 @@ class ReviewKDLoss(DistillLoss):
         residual = None
         fused = []
         levels = reversed(list(zip(self.fusions, student, teacher)))
-        for fusion, ours, theirs in levels:
-            maps, residual = fusion(ours, residual, theirs.shape[2:])
-            fused.insert(0, maps)
+        for fusion, maps, wanted in levels:
+            made, residual = fusion(maps, residual, wanted.shape[2:])
+            fused.insert(0, made)
         return fused
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:

@@ -23,7 +23,7 @@ def rkd_loss(
     :math:`\|x_i - x_j\|` over the mean of those that are not zero, and
     :math:`e_{ij} = (x_j - x_i) / \|x_j - x_i\|`. As in the authors' code the means are
     over all pairs and triples, also of a sample with itself. Two equal samples have
-    neither distance nor direction, and no gradient of one (ours: the authors count a
+    neither distance nor direction, and no gradient of one (mmkd; the authors count a
     distance of 1e-6).
 
     The differences are a tensor ``(N, N, C)`` and the angles one of ``(N, N, N)``: in
@@ -39,10 +39,10 @@ def rkd_loss(
     Returns:
         Tensor: A scalar; zero where ``N`` is 1.
     """
-    our_distances, our_angles = _relations(student)
-    their_distances, their_angles = _relations(teacher)
-    distance_part = F.smooth_l1_loss(our_distances, their_distances)
-    angle_part = F.smooth_l1_loss(our_angles, their_angles)
+    # Of the student and of the teacher.
+    distances, angles = zip(_relations(student), _relations(teacher))
+    distance_part = F.smooth_l1_loss(*distances)
+    angle_part = F.smooth_l1_loss(*angles)
     return distance_weight * distance_part + angle_weight * angle_part
 
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs
-from .build import build_inside
+from .base import LossInputs, mean_of
 from .checks import positive
-from .labelled_loss import LabelledLoss
+from .labelled_loss import check_soft_targets, hard_labels
+from .wrapping_loss import WrappingLoss
 
 
 def consistent_cells(teacher: Tensor, target: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def consistent_cells(teacher: Tensor, target: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class SDDLoss(LabelledLoss):
+class SDDLoss(WrappingLoss):
     r"""`Scale Decoupled Distillation <https://arxiv.org/abs/2403.13512>`_: a loss of
     logits, on the logits of cells at several scales.
 
@@ -48,15 +48,16 @@ class SDDLoss(LabelledLoss):
     It compares ``on='cells.logits'``, or ``on=dict(pairing='cells.logits',
     scales=[1, 2])``: the paper takes 1 and 2 for networks of one family and 1, 2 and 4
     for others. The log has the part of the consistent cells, and that of the
-    complementary ones, with their :math:`\beta`; they add up to the loss. In two-stage
-    detectors ``on='roi.cells'`` (ours).
+    complementary ones, with their :math:`\beta`; they add up to the loss. In detectors
+    (mmkd) a sample is an object, and its cells are those of the map that is pooled of
+    it.
 
-    Around :class:`LumiNetLoss` the statistics run over the batch, cell by cell (ours).
+    Around :class:`LumiNetLoss` the statistics run over the batch, cell by cell (mmkd).
 
     Args:
         loss (dict, optional): Type and arguments of the loss inside, one that has a
-            value for each sample: KDLoss, DKDLoss, NKDLoss, LumiNetLoss. Defaults to
-            ``dict(type='KDLoss', tau=4.0)``.
+            value for each sample: KDLoss, DKDLoss, NKDLoss, LumiNetLoss, or LSKDLoss
+            around these. Defaults to ``dict(type='KDLoss', tau=4.0)``.
         beta (float): Weight of complementary cells. Defaults to 2.0.
         soft_targets (str): Under Mixup and CutMix: ``'error'``, or ``'argmax'``, the
             dominant class. Defaults to ``'error'``.
@@ -73,16 +74,16 @@ class SDDLoss(LabelledLoss):
         beta: float = 2.0,
         soft_targets: str = 'error',
     ) -> None:
-        super().__init__(soft_targets)
-        self.loss = build_inside('SDDLoss', loss, dict(type='KDLoss', tau=4.0))
-        if type(self.loss).rows is DistillLoss.rows:
+        super().__init__(loss, dict(type='KDLoss', tau=4.0))
+        # Labels are all that a loss of rows can need, and here it gets hard ones.
+        self.needs = check_soft_targets('SDDLoss', soft_targets)
+        if not self.loss.weighs_rows:
             raise ConfigError(
                 f'SDDLoss: {type(self.loss).__name__} has no value for each sample '
                 'to weight; choose KDLoss, DKDLoss, NKDLoss, LumiNetLoss, or '
                 'a loss with a method rows.'
             )
         self.beta = positive('SDDLoss', 'beta', beta)
-        self.over_batch = self.loss.over_batch
 
     def fit(self, inputs: LossInputs) -> None:
         """Check that logits of cells are compared, then fit the loss inside to one."""
@@ -96,12 +97,12 @@ class SDDLoss(LabelledLoss):
         self, student: Tensor, teacher: Tensor, target: Tensor
     ) -> Dict[str, Tensor]:
         """Return what consistent and complementary cells ``(N, K, M)`` make up."""
-        target = self.classes(target)
+        target = hard_labels(self, target)
         consistent = consistent_cells(teacher, target).flatten()
         values = self._of_each_cell(student, teacher, target)
         return dict(
-            consistent=(values * consistent).mean(),
-            complementary=self.beta * (values * ~consistent).mean(),
+            consistent=mean_of(values * consistent),
+            complementary=self.beta * mean_of(values * ~consistent),
         )
 
     def _of_each_cell(self, student, teacher, target):
@@ -110,7 +111,7 @@ class SDDLoss(LabelledLoss):
         if self.loss.over_batch:
             # Cells of one place make up its batch.
             pairs = zip(student.unbind(dim=2), teacher.unbind(dim=2))
-            each = [self.loss.rows(ours, theirs, target) for ours, theirs in pairs]
+            each = [self.loss.rows(*pair, target) for pair in pairs]
             return torch.stack(each, dim=1).flatten()
-        ours, theirs = (z.transpose(1, 2).flatten(0, 1) for z in (student, teacher))
-        return self.loss.rows(ours, theirs, target.repeat_interleave(cells))
+        sides = (z.transpose(1, 2).flatten(0, 1) for z in (student, teacher))
+        return self.loss.rows(*sides, target.repeat_interleave(cells))

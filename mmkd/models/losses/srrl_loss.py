@@ -9,7 +9,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss, LossInputs
-from .checks import not_negative, same_channels
+from .checks import network_of, not_negative, same_channels
 
 
 def srrl_loss(
@@ -48,7 +48,8 @@ class SRRLLoss(DistillLoss):
     It compares what goes into the pooling of two classifiers, ``'backbone'``; the
     student's map passes an adapter, ``dict(type='ConvNormAdapter', relu=True)``. The
     teacher's own neck pools both, so sizes may differ, and its own head makes logits of
-    both. It stays frozen, and the student learns through it. Labels are not used.
+    both. It stays frozen, and the student learns through it; alone, without a
+    Distiller, the loss cannot be used. Labels are not used.
 
     As in the authors' code it is the pooled features that are compared, and the logits
     without a temperature.
@@ -77,7 +78,7 @@ class SRRLLoss(DistillLoss):
             ConfigError: It does not, or there is no classifier.
         """
         super().fit(inputs)
-        network = inputs.source.model
+        network = network_of(inputs, 'neck and head')
         if getattr(network, 'head', None) is None:
             raise ConfigError(
                 f'{inputs.where}: the teacher ({type(network).__name__}) has no head '

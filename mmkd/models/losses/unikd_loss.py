@@ -7,12 +7,12 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .adaptive_fusion import AdaptiveFusion
 from .base import DistillLoss, LossInputs, full_precision, promoted
 from .checks import not_negative, one_of, positive, whole
-from .distribution_head import DistributionHead, draw, gaussian_divergence
 from .kd_loss import kd_rows
-from .token_maps import as_map, map_shape
+from .parts.adaptive_fusion import AdaptiveFusion
+from .parts.distribution_head import DistributionHead, draw, gaussian_divergence
+from .parts.token_maps import as_map, map_shape
 
 CONSTRAINTS = ('sampled', 'gaussian')
 
@@ -84,15 +84,13 @@ class UniKDLoss(DistillLoss):
                      'neck', 'head'],
             teacher=['backbone.layer1.preact', 'head'])
 
-    Of a Faster R-CNN, with ``agreement=0.1``, RoI features, class logits and box deltas
-    of both networks, on the student's RoIs::
+    Of detectors, with ``agreement=0.1``, rows of the head: the pooled maps that go into
+    it and its predictions.
 
-        on=['roi_head.bbox_roi_extractor', 'roi_head.bbox_head']
-
-    The paper's own code is not known; this follows a public repository that we take for
-    its first author's. Ours are the form for detectors, which we could not confirm
-    there; ``'gaussian'``, the paper's analytical form as we read it, with the agreement
-    still on draws; and the clamped log-variances.
+    The paper's own code is not known; this follows a public repository that is taken
+    for its first author's. Of this project (mmkd) are the form for detectors, which
+    could not be confirmed there; ``'gaussian'``, the paper's analytical form as it is
+    read here, with the agreement still on draws; and the clamped log-variances.
 
     Args:
         constraint (str): ``'sampled'`` compares draws, ``'gaussian'`` the Gaussians in
@@ -131,6 +129,7 @@ class UniKDLoss(DistillLoss):
         channels = [shape[1] for shape in _levels(inputs)]
         out_channels = map_shape(inputs.teacher[0], inputs.where)[1]
         columns = [shape[1] for shape in inputs.teacher[1:]]
+        self.fusion = None
         if len(channels) > 1:
             mid_channels = min(self.mid_channels, channels[-1])
             self.fusion = AdaptiveFusion(channels, mid_channels, out_channels)
@@ -138,18 +137,18 @@ class UniKDLoss(DistillLoss):
         self.student_head = DistributionHead(channels[0], columns)
         self.teacher_head = DistributionHead(out_channels, columns)
 
-    def forward(
+    def compare_levels(
         self,
         student: Sequence[Tensor],
         teacher: Sequence[Tensor],
         targets: Sequence[Optional[Tensor]],
     ) -> Tensor:
-        """Average over samples and sum over predictions, see
-        :meth:`.DistillLoss.forward`.
-        """
+        """Average over samples and sum over predictions."""
         count = len(teacher) - 1
         with full_precision(student[0].device):
-            student, teacher = (list(map(promoted, one)) for one in (student, teacher))
+            student, teacher = (
+                [promoted(level) for level in side] for side in (student, teacher)
+            )
             levels, maps = list(map(_as_map, student[:-count])), as_map(teacher[0])
             fused = self.fusion(levels, maps.shape[2:]) if self.fusion else levels[0]
             predictions = zip(
@@ -158,7 +157,9 @@ class UniKDLoss(DistillLoss):
                 student[-count:],
                 teacher[1:],
             )
-            rows = [unikd_rows(*one, self.tau, self.constraint) for one in predictions]
+            rows = [
+                unikd_rows(*each, self.tau, self.constraint) for each in predictions
+            ]
             # A sum over no sample, and so its gradient, is 0; a mean is not.
             samples = max(len(maps), 1)
             constraint, agreement = (sum(part).sum() / samples for part in zip(*rows))
@@ -169,29 +170,29 @@ class UniKDLoss(DistillLoss):
 
 def _levels(inputs):
     """Shapes of the student's maps, if all is as it should be."""
-    ours, theirs = inputs.student, inputs.teacher
-    count = len(theirs) - 1
-    ranks = [[len(shape) for shape in side] for side in (ours, theirs)]
-    if not 0 < count < len(ours) or any(
+    student, teacher = inputs.student, inputs.teacher
+    count = len(teacher) - 1
+    ranks = [[len(shape) for shape in side] for side in (student, teacher)]
+    if not 0 < count < len(student) or any(
         side[0] == 2 or set(side[-count:]) != {2} for side in ranks
     ):
         raise ConfigError(
             f'{inputs.where}: UniKD needs one map of the teacher and then its '
             'predictions (N, K), and maps of the student and then as many, got shapes '
-            f"{ours} and {theirs}; choose on=dict(student=[STAGES, 'head'], "
-            "teacher=[STAGE, 'head']) of classifiers, or "
-            "on=['roi_head.bbox_roi_extractor', 'roi_head.bbox_head'] of detectors."
+            f"{student} and {teacher}; choose on=dict(student=[STAGES, 'head'], "
+            "teacher=[STAGE, 'head']) of classifiers, or of detectors on=[POOLING, "
+            'HEAD], what pools the maps of the objects and the head behind it.'
         )
-    for our, their in zip(ours[-count:], theirs[1:]):
-        if our[1] != their[1]:
+    for (_, columns), (_, wanted) in zip(student[-count:], teacher[1:]):
+        if columns != wanted:
             raise ConfigError(
-                f'{inputs.where}: a prediction of the student has {our[1]} columns and '
-                f"the teacher's {their[1]}; choose the same predictions of both, of "
+                f'{inputs.where}: a prediction of the student has {columns} columns '
+                f"and the teacher's {wanted}; choose the same predictions of both, of "
                 'models of the same classes.'
             )
     return [
         (*shape, 1, 1) if len(shape) == 2 else map_shape(shape, inputs.where)
-        for shape in ours[:-count]
+        for shape in student[:-count]
     ]
 
 

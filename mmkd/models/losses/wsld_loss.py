@@ -22,7 +22,7 @@ def wsld_loss(student: Tensor, teacher: Tensor, target: Tensor, tau: float) -> T
     zero the weight is 1, unless the student's is zero as well, then it is 0.
 
     The paper writes the cross-entropy of the softened predictions where this takes
-    their divergence (ours). The gradient is the same; the value differs by the
+    their divergence (mmkd). The gradient is the same; the value differs by the
     weighted entropy of the teacher and is zero for equal logits.
 
     Args:

@@ -17,7 +17,7 @@ from mmkd.errors import ConfigError
 from mmkd.models import Distiller
 from mmkd.models.losses.base import LossInputs
 from mmkd.models.losses.crd_loss import CRDLoss
-from mmkd.models.losses.negatives import Negatives
+from mmkd.models.losses.parts.negatives import Negatives
 from mmkd.testing import toy_classifier
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 2, 1, 0, 0, 2, 1])
@@ -47,7 +47,7 @@ def batch(index, seed=0):
 
 
 def call(loss, student, teacher, index):
-    return loss([student], [teacher], [None], index)
+    return loss([student], [teacher], index=index)
 
 
 def fix_negatives(loss):

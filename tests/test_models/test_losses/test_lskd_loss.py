@@ -1,5 +1,7 @@
 """Standardised logits, against the authors' figures and what must hold of them."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -66,31 +68,107 @@ def test_labels_and_settings_reach_the_loss_inside():
         [standardise(student)], [standardise(teacher)], [labels]
     )
     assert loss([student], [teacher], [labels]).item() == pytest.approx(expected.item())
-    assert loss.needs_target and loss.takes_soft_targets
-    assert not LSKDLoss().needs_target and not LSKDLoss().over_batch
+    assert loss.needs == ('soft_labels',)
+    assert LSKDLoss().needs == () and not LSKDLoss().over_batch
     over_batch = LSKDLoss(loss=dict(type='LumiNetLoss'))
     assert isinstance(over_batch.loss, LumiNetLoss) and over_batch.over_batch
 
 
-def test_fit_and_index_reach_the_loss_inside():
-    class Inner(DistillLoss):
-        needs_index = True
+class Inner(DistillLoss):
+    """Says something of itself in every way that a loss can."""
 
-        def fit(self, inputs):
-            self.fitted = inputs
+    needs = ('labels', 'index')
+    over_batch = True
+    synchronises = True
+    adapts = False
+    sum_levels = True
 
-        def forward(self, student, teacher, targets, index):
-            self.index = index
-            return student[0].sum()
+    def fit(self, inputs):
+        super().fit(inputs)
+        self.fitted = inputs
 
+    def see_training_set(self, labels):
+        self.labels = labels
+
+    @contextmanager
+    def around(self, student, teacher):
+        self.opened = student, teacher
+        yield 'open'
+
+    def compare_levels(self, student, teacher, targets, index):
+        self.seen = student, teacher, targets, index
+        self.parts = dict(first=student[0].sum().detach(), second=index.sum())
+        return student[0].square().sum()
+
+
+def test_the_loss_inside_is_asked_for_everything():
     loss = LSKDLoss(loss=dict(type=Inner))
+    inner = loss.loss
+    for name in ('needs', 'over_batch', 'synchronises', 'adapts', 'sum_levels'):
+        assert getattr(loss, name) == getattr(inner, name)
     inputs = fitted((2, 5))
     loss.fit(inputs)
+    loss.see_training_set('all labels')
+    with loss.around('of the student', 'of the teacher') as opened:
+        assert opened == 'open'
+    student, teacher, labels = draw()
+    value = loss(student, teacher, labels, index=torch.arange(8))
+    assert inner.fitted is inputs and inner.labels == 'all labels'
+    assert inner.opened == ('of the student', 'of the teacher')
+    rows, wanted, targets, index = inner.seen
+    assert torch.equal(rows[0], standardise(student))
+    assert torch.equal(wanted[0], standardise(teacher))
+    assert targets[0] is labels and index.tolist() == list(range(8))
+    assert value.item() == pytest.approx(8 * 4)  # N (K - 1)
+    assert list(loss.parts) == ['first', 'second'] and loss.parts['second'] == 28
+
+
+@pytest.mark.parametrize(
+    'inside, parts',
+    [
+        (dict(type='MLKDLoss'), []),
+        (dict(type='AEKTLoss'), ['explicit', 'implicit']),
+        (dict(type='OFALoss'), []),
+        (dict(type='LSKDLoss', loss=dict(type='AEKTLoss')), ['explicit', 'implicit']),
+    ],
+)
+def test_is_the_loss_inside_of_standardised_logits(inside, parts):
+    student, teacher, labels = draw()
+    loss = LSKDLoss(loss=inside).fit_to(student, teacher).double()
+    value = loss([student, 2 * teacher], [teacher, student], labels)
+    rows, targets = standardise(student), standardise(teacher)
+    expected = loss.loss([rows, standardise(2 * teacher)], [targets, rows], labels)
+    assert value == expected
+    assert list(loss.parts) == parts
+    if parts:
+        assert sum(loss.parts.values()).item() == pytest.approx(value.item())
+
+
+def test_crd_inside_learns_by_the_labels_that_it_gets():
+    student, teacher, labels = draw()
+    inside = dict(type='CRDLoss', num_samples=8, feat_dim=3, negatives=4)
+    loss = LSKDLoss(loss=inside).fit_to(student, teacher).double()
+    assert loss.needs == ('index',)
+    loss.see_training_set(labels)
+    before = loss.loss.student_memory.clone()
+    value = loss(student, teacher, index=torch.arange(8))
+    assert value.isfinite() and not torch.equal(before, loss.loss.student_memory)
+
+
+@pytest.mark.parametrize('kind', ['KDLoss', 'MLKDLoss'])
+def test_weighs_rows_if_the_loss_inside_does(kind):
     student, teacher, _ = draw()
-    loss([student], [teacher], [None], index=torch.arange(8))
-    assert loss.needs_index
-    assert loss.loss.fitted is inputs
-    assert loss.loss.index.tolist() == list(range(8))
+    weights = torch.linspace(0, 1, 8).double()
+    loss = LSKDLoss(loss=dict(type=kind))
+    assert loss.weighs_rows == (kind == 'KDLoss')
+    if not loss.weighs_rows:
+        with pytest.raises(ConfigError, match='has no value for each row to weight'):
+            loss(student, teacher, weights=weights)
+        return
+    rows = loss.loss.rows(standardise(student), standardise(teacher), None)
+    assert torch.equal(loss.rows(student, teacher, None), rows)
+    value = loss(student, teacher, weights=weights, divisor=3.0)
+    assert value.item() == pytest.approx((rows * weights).sum().item() / 3)
 
 
 def test_a_sample_of_equal_logits_has_a_gradient_of_its_order():

@@ -350,7 +350,7 @@ class TestSoftLabels:
         student, teacher, labels = draw()
         soft = 0.7 * torch.nn.functional.one_hot(labels, 5) + 0.06
         loss = SDDLoss(loss=inside, soft_targets='argmax')
-        assert loss.takes_soft_targets and not SDDLoss().takes_soft_targets
+        assert loss.needs == ('soft_labels',) and SDDLoss(inside).needs == ('labels',)
         once = call(SDDLoss(loss=inside), student, teacher, labels)
         assert call(loss, student, teacher, soft) == once
 

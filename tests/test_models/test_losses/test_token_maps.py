@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS
 
 from mmkd.errors import ConfigError
-from mmkd.models.losses.token_maps import as_map, map_shape
+from mmkd.models.losses.parts.token_maps import as_map, map_shape
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 SWIN = dict(

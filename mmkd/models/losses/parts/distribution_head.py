@@ -15,9 +15,9 @@ class DistributionHead(nn.Module):
     The map is averaged over its pixels. For each prediction two linear layers give mean
     and log-variance of a Gaussian with independent coordinates.
 
-    Ours: log-variances are clamped to -10 and 10, standard deviations of 0.007 and 148.
-    They are linear in the feature, so that their exponential would overflow where
-    features are large. Beyond the bounds the log-variance gets no gradient.
+    Log-variances are clamped to -10 and 10, standard deviations of 0.007 and 148
+    (mmkd). They are linear in the feature, so that their exponential would overflow
+    where features are large. Beyond the bounds the log-variance gets no gradient.
 
     Args:
         in_channels (int): Of the map.
