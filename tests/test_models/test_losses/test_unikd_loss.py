@@ -12,8 +12,8 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller
-from mmkd.models.losses.parts.adaptive_fusion import AdaptiveFusion
 from mmkd.models.losses.base import LossInputs
+from mmkd.models.losses.parts.adaptive_fusion import AdaptiveFusion
 from mmkd.models.losses.parts.distribution_head import (
     LIMIT,
     DistributionHead,
