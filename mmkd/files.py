@@ -11,12 +11,17 @@ from typing import Any, Iterator
 from mmkd.errors import ConfigError
 
 
-def write_text(path: Path, text: str) -> None:
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a file in one step: others see the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
-    part.write_text(text, encoding='utf-8')
+    part.write_bytes(data)
     os.replace(part, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text in one step."""
+    write_bytes(path, text.encode('utf-8'))
 
 
 def write_json(path: Path, value: Any) -> None:

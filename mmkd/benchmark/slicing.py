@@ -1,14 +1,11 @@
 """Teachers of all classes made teachers of the first ones."""
 
 import hashlib
-import io
-import os
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader
 
+from mmkd.checkpoints import read_checkpoint, write_checkpoint
 from mmkd.configs import teachers_of
 from mmkd.errors import CheckpointError
 
@@ -51,12 +48,8 @@ def write_slice(source: str, target: Path, classes: int) -> None:
     Raises:
         CheckpointError: It has no such rows.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
-    state = checkpoint.get('state_dict', checkpoint)
-    state = {
-        key[7:] if key.startswith('module.') else key: value
-        for key, value in state.items()
-    }
+    checkpoint = read_checkpoint(source).fitting(HEAD)
+    state = checkpoint.weights
     weight = state.get(HEAD[0])
     if weight is None or len(weight) < classes:
         found = 'no such tensor' if weight is None else f'{len(weight)} rows'
@@ -67,18 +60,9 @@ def write_slice(source: str, target: Path, classes: int) -> None:
     for key in HEAD:
         if key in state:
             state[key] = state[key][:classes].clone()
-    known = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    names = {
-        key: tuple(names)[:classes]
-        for key, names in known.items()
-        if key.lower() == 'classes'
-    }
-    buffer = io.BytesIO()
-    torch.save(dict(meta=dict(dataset_meta=names), state_dict=state), buffer)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + '.part')
-    part.write_bytes(buffer.getvalue())
-    os.replace(part, target)
+    names = checkpoint.classes
+    names = {} if names is None else dict(classes=names[:classes])
+    write_checkpoint(target, state, dict(dataset_meta=names))
 
 
 def digest(checkpoint: str) -> str:

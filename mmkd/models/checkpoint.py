@@ -3,9 +3,10 @@
 from mmengine.logging import print_log
 from torch import nn
 
+from mmkd.checkpoints import EXTRAS
 from mmkd.errors import CheckpointError
 
-STUDENT, EXTRAS = 'student.', 'distill.'
+STUDENT = 'student.'
 
 
 def keep_student_keys(distiller: nn.Module) -> None:

@@ -1,21 +1,16 @@
 """The frozen teacher, outside the module tree."""
 
 import copy
-import logging
 from typing import Callable, Collection, Optional, Union
 
-from mmengine.logging import print_log
-from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from mmkd.construct import construct
-from mmkd.errors import CheckpointError
 
 from .families import Run
+from .frozen_network import check_trained, frozen_network, source_of
 from .inference_form import InferenceForm
-from .load_weights import class_names, load_weights
 from .renormalise import Renormalise
-from .stock_network import build_network
 
 
 class Teacher:
@@ -47,26 +42,16 @@ class Teacher:
         allow_untrained: bool = False,
         inference: Optional[dict] = None,
     ) -> None:
-        if checkpoint is None and not allow_untrained:
-            raise CheckpointError(
-                'the teacher has no checkpoint: give teacher=dict(checkpoint=PATH or '
-                'URL), or allow_untrained=True to distil random weights on purpose.'
-            )
-        self.config = config if isinstance(config, str) else 'inline config'
+        self.config = source_of(config)
         self.checkpoint = checkpoint
-        self.classes: Optional[tuple] = None
+        whose = 'the teacher'
+        check_trained(
+            checkpoint, allow_untrained, whose, 'teacher', 'distil', self.config
+        )
         self.form = construct('inference', InferenceForm, **(inference or {}))
-        self._model = build_network(config, 'the teacher')
-        if checkpoint is not None:
-            self._load(checkpoint)
-        else:
-            print_log(
-                f'the teacher ({self.config}) is untrained: its weights are random.',
-                logger='current',
-                level=logging.WARNING,
-            )
-        self._model = revert_sync_batchnorm(self._model)
-        self._model.eval().requires_grad_(False)
+        self._model, self.classes = frozen_network(
+            config, checkpoint, whose, self.config
+        )
         self.renormalise = nn.Identity()
         #: Of a copy that shares the network: an empty tensor, where it was moved to.
         self._moved: Optional[Tensor] = None
@@ -122,10 +107,6 @@ class Teacher:
         if shares._moved is None:
             shares._moved = next(self._model.parameters()).detach().new_empty(0)
         return shares
-
-    def _load(self, path):
-        name = f'the teacher ({type(self._model).__name__}, {self.config})'
-        self.classes = class_names(load_weights(self._model, path, name))
 
 
 def _like(tensor, other):

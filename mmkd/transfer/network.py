@@ -10,16 +10,16 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
-from mmengine.model import BaseModel, PretrainedInit
+from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 import mmkd
 from mmkd.configs import load_config, student_of
 from mmkd.errors import ConfigError
-from mmkd.models.load_weights import class_names, load_weights
+from mmkd.models.frozen_network import freeze, frozen_network
 from mmkd.models.randomness import isolated_rng
-from mmkd.models.stock_network import before_logits, build_network, pooled
+from mmkd.models.stock_network import before_logits, pooled
 from mmkd.models.taps import Taps
 
 from .transform import Transform
@@ -64,25 +64,17 @@ class Network:
         with isolated_rng(), _quiet():
             # The CPU's alone: torch.manual_seed would seed that of a GPU, too.
             torch.default_generator.manual_seed(seed)
-            self.model = build_network(cfg, name)
+            self.model, self.classes = frozen_network(cfg, checkpoint, name)
             if checkpoint is None and hasattr(self.model, 'init_weights'):
                 _forget_pretrained(self.model)
                 self.model.init_weights()
-        self.classes: Optional[tuple] = None
-        if checkpoint is not None:
-            part = None if isinstance(self.model, BaseModel) else 'backbone.'
-            whose = f'{name} ({type(self.model).__name__})'
-            with _quiet():
-                meta = load_weights(self.model, checkpoint, whose, part)
-            self.classes = class_names(meta)
         spec = cfg.get('model') or cfg
         spec = student_of(spec)
         self._spec = json.dumps(spec, sort_keys=True, default=str)
         self._preprocessor = _preprocessor(self.model, cfg)
         self.device = _device(device or get_device())
         for module in (self.model, self._preprocessor):
-            module.to(self.device).requires_grad_(False)
-            module.eval()  # a statement: mmpretrain's backbones return nothing
+            freeze(module.to(self.device))
 
     @torch.no_grad()
     def features(self, images: Tensor, layers: Sequence[str]) -> Dict[str, Tensor]:

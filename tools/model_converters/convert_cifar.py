@@ -10,13 +10,12 @@ such as those of https://github.com/chenyaofo/pytorch-cifar-models.
 import argparse
 from pathlib import Path
 
-import torch
-from mmengine.runner import CheckpointLoader
-from torch import Tensor
-
+from mmkd.checkpoints import PLACES, read_checkpoint, write_checkpoint
 from mmkd.engine.launch import run
-from mmkd.errors import CheckpointError
 from mmkd.models.backbones.convert import ARCHS, convert_state_dict
+
+#: Where the weights are, by --layout.
+LAYOUTS = dict(auto=PLACES, mdistiller=('model',), plain=('state_dict', ''))
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--layout',
-        choices=('auto', 'mdistiller', 'plain'),
+        choices=LAYOUTS,
         default='auto',
         help="where in the file the weights are: under 'model' (mdistiller, "
         "RepDistiller), or at the top or under 'state_dict' (plain)",
@@ -46,41 +45,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    checkpoint = CheckpointLoader.load_checkpoint(args.src, map_location='cpu')
-    if not isinstance(checkpoint, dict):
-        raise CheckpointError(
-            f'{args.src} holds a {type(checkpoint).__name__}, no dict of weights; give '
-            'a state dict, not a whole model.'
-        )
-    weights = find_weights(checkpoint, args.layout, args.src)
+    weights = read_checkpoint(args.src, LAYOUTS[args.layout]).fitting().weights
     weights = convert_state_dict(weights, args.arch, args.num_classes)
-    Path(args.dst).parent.mkdir(parents=True, exist_ok=True)
-    meta = dataset_meta(args.num_classes)
-    torch.save(dict(state_dict=weights, meta=meta), args.dst)
+    write_checkpoint(Path(args.dst), weights, dataset_meta(args.num_classes))
     print(f'{args.dst}: {len(weights)} tensors of {args.arch}')
-
-
-def find_weights(checkpoint: dict, layout: str, path: str) -> dict:
-    """Return the state dict in a file's content.
-
-    Raises:
-        CheckpointError: There is none where ``layout`` says.
-    """
-    if layout == 'auto':
-        layout = 'mdistiller' if 'model' in checkpoint else 'plain'
-    if layout == 'mdistiller':
-        place, state = "under 'model'", checkpoint.get('model')
-    else:
-        place = "under 'state_dict' or at the top"
-        state = checkpoint.get('state_dict', checkpoint)
-    is_state = isinstance(state, dict) and state
-    if not is_state or not all(isinstance(value, Tensor) for value in state.values()):
-        keys = ', '.join(map(repr, list(checkpoint)[:5])) or 'nothing'
-        raise CheckpointError(
-            f'{path} has no state dict {place}; it begins with {keys}; choose another '
-            '--layout or file.'
-        )
-    return state
 
 
 def dataset_meta(num_classes: int) -> dict:

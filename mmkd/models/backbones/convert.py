@@ -152,7 +152,6 @@ def convert_state_dict(
 
 
 def _rename(key, arch):
-    key = re.sub(r'^(module\.)+', '', key)
     if key in (f'{arch.classifier}.weight', f'{arch.classifier}.bias'):
         return 'head.fc.' + key.rpartition('.')[2]
     for pattern, replacement in arch.rules:

@@ -1,17 +1,14 @@
 """A trained network as a backbone that no longer learns."""
 
-import logging
 from typing import Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmkd.errors import CheckpointError
-from mmkd.models.load_weights import load_weights
-from mmkd.models.stock_network import build_network, pooled
+from mmkd.models.frozen_network import check_trained, frozen_network, source_of
+from mmkd.models.stock_network import pooled
 from mmkd.registry import MODELS
 
 
@@ -52,24 +49,9 @@ build_network` takes: the config of a classifier, of a Distiller (its student) o
         allow_untrained: bool = False,
     ) -> None:
         super().__init__()
-        if checkpoint is None and not allow_untrained:
-            raise CheckpointError(
-                'the frozen backbone has no checkpoint: give backbone=dict(checkpoint='
-                'PATH or URL), or allow_untrained=True to freeze random weights on '
-                'purpose.'
-            )
-        self.network = build_network(config, 'the frozen backbone')
-        source = config if isinstance(config, str) else 'inline config'
-        if checkpoint is not None:
-            name = f'the frozen backbone ({type(self.network).__name__}, {source})'
-            load_weights(self.network, checkpoint, name)
-        else:
-            print_log(
-                f'the frozen backbone ({source}) is untrained: its weights are random.',
-                logger='current',
-                level=logging.WARNING,
-            )
-        self.requires_grad_(False)
+        whose, source = 'the frozen backbone', source_of(config)
+        check_trained(checkpoint, allow_untrained, whose, 'backbone', 'freeze', source)
+        self.network, _ = frozen_network(config, checkpoint, whose, source)
         self.train()
 
     def init_weights(self) -> None:
