@@ -1,7 +1,11 @@
 """Reading configs, and the questions that are asked of them."""
 
+import ast
 import copy
-from typing import Dict, Iterator, List, Optional, Tuple
+import importlib.util
+import itertools
+import os.path as osp
+from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
@@ -60,6 +64,32 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     return cfg
 
 
+def files_of(cfg: Config) -> Set[str]:
+    """Return the paths of the files that a config was read from, its bases' too."""
+    # MMEngine puts each one's path before its text, but for those that are imported.
+    paths = [cfg.filename or '', *filter(osp.isabs, cfg.text.splitlines())]
+    files = {path for path in paths if osp.isfile(path)}
+    for path in list(files):
+        if path.endswith('.py'):
+            files.update(_imported_bases(path))
+    return files
+
+
+def _imported_bases(path: str) -> Iterator[str]:
+    """Give the files that are imported under ``with read_base():``, and their bases."""
+    with open(path, encoding='utf-8') as file:
+        body = ast.parse(file.read()).body
+    blocks = [node.body for node in body if isinstance(node, ast.With)]
+    for node in itertools.chain(*blocks):
+        if node.level:
+            above = [osp.dirname(path), *['..'] * (node.level - 1)]
+            base = osp.join(*above, *node.module.split('.')) + '.py'
+        else:
+            base = importlib.util.find_spec(node.module).origin
+        yield base
+        yield from _imported_bases(base)
+
+
 def is_distiller(model: dict) -> bool:
     """Tell whether a model's config is a Distiller's."""
     return str(model.get('type')) in ('mmkd.Distiller', 'Distiller')
@@ -71,6 +101,23 @@ def student_of(model: dict) -> dict:
     What is returned is the part of the config, which changes with it.
     """
     return model['student'] if is_distiller(model) else model
+
+
+def student_alone(model: dict) -> dict:
+    """Return the student in a model's config as a model of its own.
+
+    It has the data preprocessor that a Distiller would give it. A model that nobody
+    teaches is returned as it is.
+    """
+    given = model.get('data_preprocessor') if is_distiller(model) else None
+    return preprocessed(student_of(model), given)
+
+
+def preprocessed(model: dict, data_preprocessor: Optional[dict]) -> dict:
+    """Return a model's config with a data preprocessor, its own if it has one."""
+    if data_preprocessor is None:
+        return model
+    return dict(dict(data_preprocessor=data_preprocessor), **model)
 
 
 def teachers_of(model: dict) -> Dict[str, dict]:

@@ -21,7 +21,7 @@ from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
 
-from mmkd.configs import load_config
+from mmkd.configs import is_distiller, load_config, student_of, teachers_of
 
 #: What :func:`toy_detector` can make.
 DETECTORS = dict(
@@ -67,7 +67,7 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
     """
     cfg = load_config(cfg) if isinstance(cfg, str) else copy.deepcopy(cfg)
     scope, model = cfg.get('default_scope'), cfg.model
-    if 'student' not in model:
+    if not is_distiller(model):
         cfg.model = _shrink_model(model, scope, width)
         return cfg
     model.student = _shrink_model(model.student, scope, width)
@@ -79,10 +79,8 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
             term.num_samples = min(term.num_samples, NUM_SAMPLES)
     # What OFD names in a CIFAR teacher are modules of its full depth.
     depths = {} if any('norms' in term for term in model.losses.values()) else DEPTHS
-    if model.get('teacher'):
-        model.teacher = _shrink_teacher(model.teacher, width, depths)
-    for name, teacher in (model.get('teachers') or {}).items():
-        model.teachers[name] = _shrink_teacher(teacher, width, depths)
+    for teacher in teachers_of(model).values():
+        teacher.update(_shrink_teacher(teacher, width, depths))
     return cfg
 
 
@@ -179,7 +177,7 @@ def _shrink_teacher(teacher, width, depths):
     if isinstance(config, str):
         config = (_stock if '::' in config else load_config)(config)._cfg_dict
     whole = dict(model=config) if 'type' in config else dict(config)
-    model = whole['model'].get('student', whole['model'])
+    model = student_of(whole['model'])
     whole['model'] = _shrink_model(model, whole.get('default_scope'), width, depths)
     return dict(teacher, config=whole, checkpoint=None, allow_untrained=True)
 

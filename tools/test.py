@@ -5,7 +5,7 @@ import argparse
 
 from mmengine.evaluator import DumpResults
 
-from mmkd.configs import is_distiller
+from mmkd.configs import student_alone
 from mmkd.engine.data_check import check_data
 from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run
 from mmkd.errors import ConfigError
@@ -29,9 +29,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = prepare_config(args)
-    if is_distiller(cfg.model):
-        # Nothing is taught here; the teacher need not even be there.
-        cfg.model = cfg.model.student
+    # Nothing is taught here; the teacher need not even be there.
+    cfg.model = student_alone(cfg.model)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         _show(cfg, args)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from mmkd.configs import is_distiller, load_config
+from mmkd.configs import load_config, teachers_of
 from mmkd.errors import ConfigError
 from mmkd.transfer import TARGETS, Network, load_target
 from mmkd.transfer.feature_cache import CACHE
@@ -70,9 +70,10 @@ def load_pair(args: argparse.Namespace) -> Pair:
 def _teacher(args, cfg):
     """Return config and checkpoint of the teacher: given, or the Distiller's."""
     config, checkpoint = args.teacher_config, args.teacher_checkpoint
-    spec = cfg.model.get('teacher') if is_distiller(cfg.model) else None
-    if config is None and spec is not None:
-        config, checkpoint = spec['config'], checkpoint or spec.get('checkpoint')
+    teachers = list(teachers_of(cfg.model).values())
+    if config is None and len(teachers) == 1:
+        config = teachers[0]['config']
+        checkpoint = checkpoint or teachers[0].get('checkpoint')
     if config is None or checkpoint is None:
         raise ConfigError(
             f'{args.config} has no single teacher with a checkpoint to compare with; '

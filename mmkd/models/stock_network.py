@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from typing import Optional, Tuple, Union
+from typing import Tuple, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
@@ -10,7 +10,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
-from mmkd.configs import is_distiller, load_config
+from mmkd.configs import load_config, preprocessed, student_alone
 from mmkd.errors import ConfigError
 
 
@@ -47,22 +47,12 @@ def build_network(
             f'{name} config has no model: give the path of a config with one, or the '
             f'model as a dict with its type; got the keys {", ".join(cfg)}.'
         )
-    data_preprocessor = cfg.get('data_preprocessor')
-    if is_distiller(model):
-        data_preprocessor = model.get('data_preprocessor', data_preprocessor)
-        model = model['student']
+    model = student_alone(model)
     scope = model.get('_scope_', cfg.get('default_scope'))
     with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
         if model is not cfg and _preprocesses(model['type'], registry):
-            model = preprocessed(model, data_preprocessor)
+            model = preprocessed(model, cfg.get('data_preprocessor'))
         return registry.build(model)
-
-
-def preprocessed(model: dict, data_preprocessor: Optional[dict]) -> dict:
-    """Return a model's config with a data preprocessor, its own if it has one."""
-    if data_preprocessor is None:
-        return model
-    return dict(dict(data_preprocessor=data_preprocessor), **model)
 
 
 def pooled(model: nn.Module, inputs: Tensor) -> Tensor:

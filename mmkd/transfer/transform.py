@@ -8,7 +8,7 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmkd.configs import student_of
+from mmkd.configs import datasets_of, student_of
 from mmkd.errors import ConfigError
 
 #: Sizes of the data sets that lie in memory and so need no pipeline.
@@ -35,7 +35,8 @@ class Transform:
             raise ConfigError(
                 f'input_size={input_size}, but it is a number of pixels from 1 on.'
             )
-        dataset = _dataset(cfg)
+        # What reads the test images; of several, the first.
+        dataset = next(iter(datasets_of(cfg.get('test_dataloader'))), {})
         pipeline = list(dataset.get('pipeline') or [])
         loads = any('Load' in _name(step) for step in pipeline)
         own = [step for step in pipeline if not _name(step).startswith(AROUND)]
@@ -74,14 +75,6 @@ class Transform:
         # A config that was written out again has its keys in another order.
         steps = json.dumps(self.steps, sort_keys=True, default=str)
         return f'{"BGR" if self.bgr else "RGB"}, {steps}'
-
-
-def _dataset(cfg) -> dict:
-    """Walk through wrappers to what reads the test images."""
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    while 'pipeline' not in dataset and isinstance(dataset.get('dataset'), dict):
-        dataset = dataset['dataset']
-    return dataset
 
 
 def _flips(cfg) -> bool:

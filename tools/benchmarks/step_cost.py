@@ -19,7 +19,7 @@ from mmengine.optim import OptimWrapper
 
 from mmkd.benchmark.memory import peak, weights
 from mmkd.benchmark.timing import interleave, ratio
-from mmkd.configs import build_model, is_distiller, load_config
+from mmkd.configs import build_model, load_config, student_alone, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.models.taps import Taps
@@ -40,14 +40,14 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    if not is_distiller(cfg.model) or 'teacher' not in cfg.model:
+    if 'teacher' not in teachers_of(cfg.model):
         raise ConfigError(f'{args.config} has no Distiller with one teacher.')
     # Speed does not depend on the weights.
     cfg.model.teacher.update(checkpoint=None, allow_untrained=True)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     torch.manual_seed(0)
     distiller = build_model(cfg).to(device).train()
-    cfg.model = cfg.model.student
+    cfg.model = student_alone(cfg.model)
     student = build_model(cfg).to(device).train()
     student.load_state_dict(distiller.student.state_dict())
     teacher = distiller.teachers['teacher'].model

@@ -28,7 +28,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.datasets import BaseDataset
 
 from mmkd.benchmark.timing import interleave, ratio
-from mmkd.configs import build_model, is_distiller, load_config
+from mmkd.configs import build_model, load_config, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.models.crop_flip_preprocessor import random_crop, random_flip
@@ -88,7 +88,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    if not is_distiller(cfg.model) or 'teacher' not in cfg.model:
+    if 'teacher' not in teachers_of(cfg.model):
         raise ConfigError(f'{args.config} has no Distiller with one teacher.')
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     prepare(cfg)
