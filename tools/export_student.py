@@ -2,15 +2,22 @@
 """Export a distilled student: slim weights and the stock config that loads them."""
 
 import argparse
+import os.path as osp
 from pathlib import Path
+from typing import Iterator, List
 
-import torch
 from mmengine.config import Config, DictAction
-from mmengine.runner import CheckpointLoader
 
-from mmkd.configs import build_model, is_distiller, load_config
+from mmkd.checkpoints import write_checkpoint
+from mmkd.configs import build_model, files_of, load_config, teachers_of
 from mmkd.engine.launch import run
-from mmkd.errors import CheckpointError
+from mmkd.errors import ConfigError
+from mmkd.export import StockConfig, stock_config
+from mmkd.files import write_text
+from mmkd.models.load_weights import load_weights
+
+#: What of a checkpoint's meta data is about the student.
+KEPT = ('dataset_meta', 'experiment_name', 'epoch', 'iter')
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +25,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='the config that the student was trained with')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('--out-dir', default='.', help='folder for the two files')
-    parser.add_argument('--name', help="their name; by default the config file's")
+    parser.add_argument(
+        '--name', help="their name; by default the config file's, with _student"
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     return parser.parse_args()
 
@@ -26,57 +35,68 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
-    cfg = stock_config(cfg)
-    weights = {
-        key: value
-        for key, value in checkpoint.get('state_dict', checkpoint).items()
-        if not key.startswith('distill.')
-    }
-    _check_fit(cfg, weights, args.checkpoint)
-    out = Path(args.out_dir)
-    out.mkdir(parents=True, exist_ok=True)
-    name = args.name or Path(args.config).stem
-    kept = ('dataset_meta', 'experiment_name', 'epoch', 'iter')
-    meta = checkpoint.get('meta') or {}
-    meta = {key: meta[key] for key in kept if key in meta}
-    torch.save(dict(state_dict=weights, meta=meta), out / f'{name}.pth')
-    cfg.dump(out / f'{name}.py')
-    sizes = [
-        Path(p).stat().st_size / 2**20 for p in (args.checkpoint, out / f'{name}.pth')
-    ]
-    print(
-        f'{out / name}.pth: {len(weights)} tensors, {sizes[1]:.1f} MiB '
-        f'(was {sizes[0]:.1f} MiB)\n{out / name}.py: the stock config'
-    )
-
-
-def stock_config(cfg: Config) -> Config:
-    """Return the config with the student as the model and without mmkd's hooks."""
-    if is_distiller(cfg.model):
-        cfg.model = cfg.model.student
-    hooks = cfg.get('custom_hooks') or []
-    cfg.custom_hooks = [
-        hook for hook in hooks if not str(hook.get('type')).startswith('mmkd.')
-    ]
-    cfg.load_from = None
-    cfg.resume = False
-    return cfg
-
-
-def _check_fit(cfg, weights, path):
-    wanted = build_model(cfg).state_dict()
-    odd = sorted(set(wanted) ^ set(weights))
-    odd += [
-        key
-        for key in wanted.keys() & weights
-        if wanted[key].shape != weights[key].shape
-    ]
-    if odd:
-        raise CheckpointError(
-            f'{path} is not of the student in this config: {len(odd)} tensors are '
-            f'missing, too many or of another shape, such as {odd[0]!r}.'
+    name = args.name or f'{Path(args.config).stem}_student'
+    weights, config = (Path(args.out_dir) / f'{name}{end}' for end in ('.pth', '.py'))
+    spare([weights, config], [args.checkpoint, *inputs(cfg)])
+    stock = stock_config(cfg)
+    model = build_model(stock.config)
+    checkpoint = load_weights(model, args.checkpoint, f'the student of {args.config}')
+    # As they are in the file, which may be of another precision.
+    state = {k: checkpoint.weights.get(k, v) for k, v in model.state_dict().items()}
+    meta = {key: checkpoint.meta[key] for key in KEPT if key in checkpoint.meta}
+    about = notes(stock)
+    try:
+        write_checkpoint(weights, state, meta)
+        write_text(
+            config, ''.join(f'# {note}\n' for note in about) + stock.config.pretty_text
         )
+    except OSError as error:
+        raise ConfigError(
+            f'{error.filename or args.out_dir} cannot be written ({error.strerror}); '
+            'choose another --out-dir or --name.'
+        ) from error
+    was = Path(args.checkpoint)
+    was = f' (was {mebibytes(was)})' if was.is_file() else ''
+    print(f'{weights}: {len(state)} tensors, {mebibytes(weights)}{was}')
+    print('\n'.join([f'{config}: the stock config', *about]))
+
+
+def inputs(cfg: Config) -> Iterator[str]:
+    """Give the files that a config is made of, and those of networks that it names."""
+    yield from files_of(cfg)
+    for teacher in teachers_of(cfg.model).values():
+        yield from (teacher.get('config'), teacher.get('checkpoint'))
+    yield cfg.get('load_from')
+
+
+def spare(outputs: List[Path], inputs: List[str]) -> None:
+    """Refuse to write over a file that something is read from.
+
+    Raises:
+        ConfigError: An output is an input, by whatever path.
+    """
+    files = [path for path in inputs if isinstance(path, str) and osp.isfile(path)]
+    for output in outputs:
+        if output.exists() and any(osp.samefile(output, path) for path in files):
+            raise ConfigError(
+                f'{output} would be written over, but it is read from; choose another '
+                '--name or --out-dir.'
+            )
+
+
+def notes(stock: StockConfig) -> List[str]:
+    """Say in sentences what is not as in any stock config."""
+    lines = [f'Trained on, {change}.' for change in stock.changed]
+    if stock.left:
+        lines.append(
+            f'Needs mmkd, which custom_imports brings, for {", ".join(stock.left)}: '
+            'they have no stock counterpart.'
+        )
+    return lines
+
+
+def mebibytes(path: Path) -> str:
+    return f'{path.stat().st_size / 2**20:.1f} MiB'
 
 
 if __name__ == '__main__':

@@ -139,16 +139,18 @@ def test_stock_config_tests_the_distilled_student(distilled, data):
     assert 'missing keys' not in printed
 
 
-def test_export_gives_the_stock_students_keys(distilled):
+def test_export_gives_the_stock_students_keys(distilled, monkeypatch, capsys):
     folder, _ = distilled
     whole = torch.load(folder / 'iter_4.pth', weights_only=False)['state_dict']
     assert any(key.startswith('distill.') for key in whole)
-    printed = tool(
-        'export_student', LUMINET, folder / 'iter_4.pth', '--out-dir', folder / 'export'
-    )
-    assert 'luminet.pth' in printed
-    slim = torch.load(folder / 'export/luminet.pth', weights_only=True)
-    cfg = Config.fromfile(folder / 'export/luminet.py')
+    arguments = [LUMINET, folder / 'iter_4.pth', '--out-dir', folder / 'export']
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', ['export_student.py', *map(str, arguments)])
+    runpy.run_path('tools/export_student.py', run_name='__main__')
+    printed = capsys.readouterr().out
+    assert 'luminet_student.pth' in printed
+    slim = torch.load(folder / 'export/luminet_student.pth', weights_only=True)
+    cfg = Config.fromfile(folder / 'export/luminet_student.py')
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     assert type(model).__name__ == 'FasterRCNN'
