@@ -58,6 +58,21 @@ class RowsLoss(DistillLoss):
         return (student - teacher).square().sum(dim=1)
 
 
+@MMKD_MODELS.register_module()
+class PartsLoss(DistillLoss):
+    """Names a part so that MMEngine would add it to the total."""
+
+    def compare(self, student, teacher, target=None):
+        return dict(loss_near=(student - teacher).square().mean())
+
+
+@MMKD_MODELS.register_module()
+class CuriousLoss(DistillLoss):
+    """Asks for what nobody can tell."""
+
+    needs = ('weather',)
+
+
 CASES = {}
 
 
@@ -108,6 +123,16 @@ def _(tmp_path):
         dict(type='mmkd.LinearAdapter', in_channels=2, out_channels=2),
     )
     classifier(checkpoint=path)
+
+
+@case('a part that would be added twice', "as 'loss_near_kd'.*without 'loss'")
+def _(tmp_path):
+    classifier(dict(type='PartsLoss', on='logits'))
+
+
+@case('a need that nobody knows', "needs 'weather', but .* labels, soft_labels, index")
+def _(tmp_path):
+    classifier(dict(type='CuriousLoss', on='logits'))
 
 
 @case('teacher of other classes, by count', 'has 10 columns and the teacher 7')
@@ -381,3 +406,25 @@ def test_table(title, tmp_path):
     assert re.search(sentence, message, re.DOTALL), message
     assert '\n' not in message and message[-1] in '.?', message
     print(f'\n| {title} | {message.replace(str(tmp_path), "...")} |')
+
+
+@pytest.mark.parametrize('on', ['neck', 'backbone.layer2'])
+@pytest.mark.parametrize('classes', [7, 10])
+def test_a_teacher_of_other_classes_gives_features(tmp_path, on, classes):
+    names = [str(index) for index in range(classes)]
+    path = save(
+        tmp_path / 'other.pth',
+        toy_classifier(classes=classes),
+        dataset_meta=dict(classes=[f'other {name}' for name in names]),
+    )
+    model = classifier(
+        dict(type='FitNetLoss', on=on),
+        config=toy_classifier(classes=classes),
+        checkpoint=path,
+    )
+    visualizer = Visualizer.get_instance('wrong_inputs')
+    visualizer.dataset_meta = dict(classes=[str(index) for index in range(10)])
+    try:
+        assert step(model, classification_batch())['loss_kd'] > 0
+    finally:
+        visualizer.dataset_meta = {}
