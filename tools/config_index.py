@@ -1,23 +1,24 @@
 #!/usr/bin/env python
 """Write configs/README.md: tables of every shipped config, from the files themselves.
 
---check writes nothing and fails if the file is out of date.
+--check writes nothing and fails if the file is out of date. CIFAR-100's files are
+written by tools/cifar_cells.py, which is to run first.
 
 Example:
     python tools/config_index.py
 """
 
-import argparse
 import re
 from itertools import takewhile
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple
 
+from cifar_cells import TABLE, parse_args, read_table, write_or_check
+
 from mmkd.configs import load_config
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 #: What a heading calls a family of networks, and a detector with teacher and student.
 FAMILIES = dict(resnet='R', wrn='W', vgg='V', mobilenetv='MV', shufflenetv='SV')
 DETECTORS = {
@@ -26,8 +27,8 @@ DETECTORS = {
     'mask_rcnn': 'Mask R-CNN R101→R18',
     'cascade_rcnn': 'Cascade R-CNN R101→R18',
 }
-#: In a comment, that a value is not published.
-OURS = re.compile(r'#.*\bours\b')
+#: In a comment, that a value is this project's and not published.
+MMKD = re.compile(r'#.*\(mmkd\)')
 INTRODUCTION = """\
 # Configs
 
@@ -39,10 +40,10 @@ A cell of these tables is one config: a method, a teacher and a student. It is n
 python tools/train.py configs/cifar100/kd_resnet56_resnet20.py
 ```
 
-**The figures are the literature's, not ours**, as a rule of the best test epoch, and each links to its config. Nothing here has been run at full length; the reduced runs that were made are in [`cifar100/README.md`](cifar100/README.md). A small example that trains in minutes is in [`quickstart`](quickstart/README.md). What students have learned is transferred in [`tiny_imagenet`](tiny_imagenet/README.md).
+**The figures are the literature's, none of this project's**, as a rule of the best test epoch, and each links to its config. Nothing here has been run at full length; the reduced runs that were made are in [`cifar100/README.md`](cifar100/README.md). A small example that trains in minutes is in [`quickstart`](quickstart/README.md). What students have learned is transferred in [`tiny_imagenet`](tiny_imagenet/README.md).
 
 - –: no published figure is at hand.
-- †: something in the config is ours, not published; a comment says what, in the file or in its method's file in [`cifar100/_base_`](cifar100/_base_).
+- †: something in the config is this project's, not published; a comment says what, with the word (mmkd), in the file or in its method's file in [`cifar100/_base_`](cifar100/_base_).
 - *compares*: what of teacher and student the method compares.
 - *checked against*: what the value of the loss was checked against, the authors' figures or a second computation of the formula.
 - R ResNet, W Wide ResNet, V VGG, MV MobileNetV, SV ShuffleNetV.
@@ -70,37 +71,20 @@ class Column(NamedTuple):
     published: Dict[str, float]
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--configs', type=Path, default=CONFIGS, help='their folder')
-    parser.add_argument('--check', action='store_true', help='fail if out of date')
-    return parser.parse_args()
-
-
 def main() -> None:
-    args = parse_args()
-    path, text = args.configs / 'README.md', write_index(args.configs)
-    if not args.check:
-        path.write_text(text, encoding='utf-8')
-    elif not path.exists() or path.read_text(encoding='utf-8') != text:
-        raise ConfigError(f'{path} is out of date; run tools/config_index.py.')
+    args = parse_args(__doc__)
+    texts = {args.configs / 'README.md': write_index(args.configs)}
+    write_or_check(texts, args.check, 'tools/config_index.py')
 
 
 def write_index(configs: Path) -> str:
     """Return the text of the index of a folder of configs.
 
     Raises:
-        ConfigError: There are no methods' files, or a name is not of their names.
+        ConfigError: There is no table of methods, or a name is none of theirs.
     """
-    files = sorted((configs / 'cifar100/_base_').glob('*.py'))
-    methods = {path.stem: read_method(path) for path in files if '_' not in path.stem}
-    if not methods:
-        raise ConfigError(
-            f'{configs} has no cifar100/_base_/METHOD.py; give the folder of the '
-            'shipped configs.'
-        )
+    folder, table = configs / 'cifar100/_base_', read_table(configs)
+    methods = {name: read_method(folder / f'{name}.py') for name in table.methods}
     methods.update({name: Method(name) for name in ('teacher', 'none')})
     text = INTRODUCTION
     for name, (title, unit) in SECTIONS.items():
@@ -175,8 +159,8 @@ def describe(name: str, methods: Dict[str, Method]) -> Method:
     parts = name.split('_')
     if not methods.keys() >= set(parts):
         raise ConfigError(
-            f'{name!r} is no method: cifar100/_base_ has no {name}.py; correct the '
-            'name of the config, or the key of published.'
+            f'{name!r} is no method of {TABLE}; correct the name of the config, or '
+            'the key of published.'
         )
     facts = zip(*(methods[part] for part in parts))
     return Method(*(' + '.join(dict.fromkeys(fact)) for fact in facts))
@@ -189,8 +173,9 @@ def write_cell(column: Column, name: str, configs: Path) -> str:
     if path is None:
         return shown if figure else ''
     files = path, path.parent / f'_base_/{name}.py'
-    ours = any(OURS.search(f.read_text(encoding='utf-8')) for f in files if f.exists())
-    return f'[{shown}]({path.relative_to(configs).as_posix()})' + '†' * ours
+    texts = [file.read_text(encoding='utf-8') for file in files if file.exists()]
+    marked = any(map(MMKD.search, texts))
+    return f'[{shown}]({path.relative_to(configs).as_posix()})' + '†' * marked
 
 
 if __name__ == '__main__':

@@ -1,2 +1,3 @@
+# From _base_/cells.py.
 _base_ = ['_base_/resnet56_resnet20.py', '_base_/aekt.py']
 model = dict(student=_base_.student, teacher=_base_.teacher)

@@ -1,2 +1,3 @@
+# From _base_/cells.py.
 _base_ = ['_base_/vgg13_vgg8.py', '_base_/crd.py']
 model = dict(student=_base_.student, teacher=_base_.teacher)

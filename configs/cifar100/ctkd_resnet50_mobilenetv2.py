@@ -1,2 +1,3 @@
+# From _base_/cells.py.
 _base_ = ['_base_/resnet50_mobilenetv2.py', '_base_/ctkd.py']
 model = dict(student=_base_.student, teacher=_base_.teacher)

@@ -1,3 +1,4 @@
+# From _base_/cells.py: the stages are of one size.
 _base_ = ['_base_/resnet56_resnet20.py', '_base_/fitnet.py']
 hint = dict(student=_base_.stages.student[1], teacher=_base_.stages.teacher[1])
 adapter = dict(type='ConvNormAdapter', relu=True)

@@ -1,3 +1,4 @@
+# From _base_/cells.py.
 _base_ = ['_base_/vgg13_vgg8.py', '_base_/lakd.py']
 losses = dict(loss_lakd=dict(on=_base_.stages))
 model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

@@ -1,3 +1,4 @@
+# From _base_/cells.py: the authors' values.
 _base_ = ['_base_/resnet110_resnet32.py', '_base_/lskd.py']
 losses = dict(loss_lskd=dict(loss=dict(tau=2.0)))
 model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

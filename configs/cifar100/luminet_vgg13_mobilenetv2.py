@@ -1,5 +1,5 @@
+# From _base_/cells.py: the authors' values.
 _base_ = ['_base_/vgg13_mobilenetv2.py', '_base_/luminet.py']
-student = _base_.student
-student.head.loss.loss_weight = 2.0
+_base_.student.head.loss.loss_weight = 2.0
 losses = dict(loss_luminet=dict(alpha=70.0, tau=8.0))
-model = dict(student=student, teacher=_base_.teacher, losses=losses)
+model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

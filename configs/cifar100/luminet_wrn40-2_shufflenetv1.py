@@ -1,3 +1,4 @@
+# From _base_/cells.py: the authors' values.
 _base_ = ['_base_/wrn40-2_shufflenetv1.py', '_base_/luminet.py']
 losses = dict(loss_luminet=dict(alpha=35.0, tau=4.0))
 model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

@@ -1,3 +1,4 @@
+# From _base_/cells.py: nothing is published for this pair (mmkd).
 _base_ = ['_base_/wrn40-2_wrn16-2.py', '_base_/luminet.py']
-losses = dict(loss_luminet=dict(alpha=75.0, tau=8.0))  # ours
+losses = dict(loss_luminet=dict(alpha=75.0, tau=8.0))
 model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

@@ -1,3 +1,4 @@
+# From _base_/cells.py: the authors' values.
 _base_ = ['_base_/vgg13_mobilenetv2.py', '_base_/mlkd.py']
 data_preprocessor = dict(type='mmkd.WeakStrongPreprocessor')
 train_cfg = dict(max_epochs=480)

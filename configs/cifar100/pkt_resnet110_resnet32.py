@@ -1,2 +1,3 @@
+# From _base_/cells.py.
 _base_ = ['_base_/resnet110_resnet32.py', '_base_/pkt.py']
 model = dict(student=_base_.student, teacher=_base_.teacher)

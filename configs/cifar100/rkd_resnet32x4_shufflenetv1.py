@@ -1,2 +1,3 @@
+# From _base_/cells.py.
 _base_ = ['_base_/resnet32x4_shufflenetv1.py', '_base_/rkd.py']
 model = dict(student=_base_.student, teacher=_base_.teacher)

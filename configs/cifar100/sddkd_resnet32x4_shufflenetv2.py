@@ -1,3 +1,4 @@
+# From _base_/cells.py: the authors' values.
 _base_ = ['_base_/resnet32x4_shufflenetv2.py', '_base_/sddkd.py']
 on = dict(scales=[1, 2, 4])
 losses = dict(loss_sddkd=dict(on=on, loss=dict(beta=8.0)))

@@ -1,3 +1,4 @@
+# From _base_/cells.py: the authors' values.
 _base_ = ['_base_/vgg13_vgg8.py', '_base_/sddkd.py']
 on = dict(scales=[1, 2])
 losses = dict(loss_sddkd=dict(on=on, loss=dict(beta=6.0)))

@@ -1,4 +1,5 @@
+# From _base_/cells.py: scales by the paper's rule, no authors' run is listed (mmkd).
 _base_ = ['_base_/resnet56_resnet20.py', '_base_/sdkd.py']
-on = dict(scales=[1, 2])  # by the paper's rule: ours
+on = dict(scales=[1, 2])
 losses = dict(loss_sdkd=dict(on=on))
 model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

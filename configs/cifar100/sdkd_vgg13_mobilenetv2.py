@@ -1,3 +1,4 @@
+# From _base_/cells.py: the authors' values.
 _base_ = ['_base_/vgg13_mobilenetv2.py', '_base_/sdkd.py']
 on = dict(scales=[1, 2, 4])
 losses = dict(loss_sdkd=dict(on=on))

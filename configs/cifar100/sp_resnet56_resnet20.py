@@ -1,3 +1,4 @@
+# From _base_/cells.py.
 _base_ = ['_base_/resnet56_resnet20.py', '_base_/sp.py']
 on = dict(student=_base_.stages.student[-1], teacher=_base_.stages.teacher[-1])
 losses = dict(loss_sp=dict(on=on))

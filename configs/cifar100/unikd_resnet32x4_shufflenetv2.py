@@ -1,5 +1,6 @@
+# From _base_/cells.py: beta is DKD's own (mmkd).
 _base_ = ['_base_/resnet32x4_shufflenetv2.py', '_base_/unikd.py']
 levels = [*_base_.review.student, 'head']
 on = dict(student=levels, teacher=[_base_.preacts.teacher[0], 'head'])
-losses = dict(loss_dkd=dict(beta=8.0), loss_unikd=dict(on=on))  # DKD's: ours
+losses = dict(loss_dkd=dict(beta=8.0), loss_unikd=dict(on=on))
 model = dict(student=_base_.student, teacher=_base_.teacher, losses=losses)

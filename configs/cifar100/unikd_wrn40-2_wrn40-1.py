@@ -1,3 +1,4 @@
+# From _base_/cells.py: a public fork's values, taken for the authors'.
 _base_ = ['_base_/wrn40-2_wrn40-1.py', '_base_/unikd.py']
 levels = [*_base_.review.student, 'head']
 on = dict(student=levels, teacher=[_base_.preacts.teacher[0], 'head'])

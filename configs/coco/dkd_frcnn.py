@@ -5,12 +5,7 @@ model = dict(
     _delete_=True,
     type='mmkd.Distiller',
     student=student,
-    teacher=dict(
-        config='mmdet::faster_rcnn/faster-rcnn_r101_fpn_ms-3x_coco.py',
-        checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
-        'faster_rcnn_r101_fpn_mstrain_3x_coco/'
-        'faster_rcnn_r101_fpn_mstrain_3x_coco_20210524_110822-4d4d2ca8.pth',
-    ),
+    teacher=_base_.teacher,
     losses=dict(
         # mdistiller's values for detection.
         loss_dkd=dict(type='DKDLoss', on='roi.logits', alpha=1.0, beta=0.25, tau=1.0)

@@ -5,14 +5,9 @@ model = dict(
     _delete_=True,
     type='mmkd.Distiller',
     student=student,
-    teacher=dict(
-        config='mmdet::faster_rcnn/faster-rcnn_r101_fpn_ms-3x_coco.py',
-        checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
-        'faster_rcnn_r101_fpn_mstrain_3x_coco/'
-        'faster_rcnn_r101_fpn_mstrain_3x_coco_20210524_110822-4d4d2ca8.pth',
-    ),
+    teacher=_base_.teacher,
     losses=dict(
-        loss_kd=dict(type='KDLoss', on='roi.logits', tau=1.0, weight=1.0)  # ours
+        loss_kd=dict(type='KDLoss', on='roi.logits', tau=1.0, weight=1.0)  # (mmkd)
     ),
 )
 custom_hooks = [dict(type='mmkd.TeacherEvalHook', floor={'coco/bbox_mAP': 0.39})]

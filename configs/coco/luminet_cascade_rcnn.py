@@ -5,19 +5,14 @@ model = dict(
     _delete_=True,
     type='mmkd.Distiller',
     student=student,
-    teacher=dict(
-        config='mmdet::cascade_rcnn/cascade-rcnn_r101_fpn_20e_coco.py',
-        checkpoint='https://download.openmmlab.com/mmdetection/v2.0/cascade_rcnn/'
-        'cascade_rcnn_r101_fpn_20e_coco/'
-        'cascade_rcnn_r101_fpn_20e_coco_bbox_mAP-0.425_20200504_231812-5057dcc5.pth',
-    ),
+    teacher=_base_.teacher,
     losses=dict(
         loss_luminet=dict(
             type='LumiNetLoss',
             on='roi.logits',
-            tau=1.0,  # ours
-            alpha=3.0,  # ours
-            weight=dict(value=1.0, warmup_iters=1000),  # ours
+            tau=1.0,  # (mmkd)
+            alpha=3.0,  # (mmkd)
+            weight=dict(value=1.0, warmup_iters=1000),  # (mmkd)
         )
     ),
 )

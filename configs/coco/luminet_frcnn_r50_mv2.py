@@ -5,19 +5,14 @@ model = dict(
     _delete_=True,
     type='mmkd.Distiller',
     student=student,
-    teacher=dict(
-        config='mmdet::faster_rcnn/faster-rcnn_r50_fpn_ms-3x_coco.py',
-        checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
-        'faster_rcnn_r50_fpn_mstrain_3x_coco/'
-        'faster_rcnn_r50_fpn_mstrain_3x_coco_20210524_110822-e10bd31c.pth',
-    ),
+    teacher=_base_.teacher,
     losses=dict(
         loss_luminet=dict(
             type='LumiNetLoss',
             on='roi.logits',
-            tau=1.0,  # ours
-            alpha=3.0,  # ours
-            weight=dict(value=1.0, warmup_iters=1000),  # ours
+            tau=1.0,  # (mmkd)
+            alpha=3.0,  # (mmkd)
+            weight=dict(value=1.0, warmup_iters=1000),  # (mmkd)
         )
     ),
 )

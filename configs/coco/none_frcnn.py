@@ -4,3 +4,10 @@ model = dict(
     backbone=dict(depth=18, init_cfg=dict(checkpoint='torchvision://resnet18')),
     neck=dict(in_channels=[64, 128, 256, 512]),
 )
+# Who teaches in *_frcnn.py.
+teacher = dict(
+    config='mmdet::faster_rcnn/faster-rcnn_r101_fpn_ms-3x_coco.py',
+    checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
+    'faster_rcnn_r101_fpn_mstrain_3x_coco/'
+    'faster_rcnn_r101_fpn_mstrain_3x_coco_20210524_110822-4d4d2ca8.pth',
+)

@@ -13,3 +13,10 @@ model = dict(
 # The backbone's last convolution (to 1280 channels) feeds nothing here, so it gets no
 # gradient; mmdet's own MobileNetV2 configs need this in distributed runs too.
 find_unused_parameters = True
+# Who teaches in *_frcnn_r50_mv2.py.
+teacher = dict(
+    config='mmdet::faster_rcnn/faster-rcnn_r50_fpn_ms-3x_coco.py',
+    checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
+    'faster_rcnn_r50_fpn_mstrain_3x_coco/'
+    'faster_rcnn_r50_fpn_mstrain_3x_coco_20210524_110822-e10bd31c.pth',
+)

@@ -8,3 +8,10 @@ _base_.train_pipeline[1].update(with_mask=True, poly2mask=False)
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
 val_evaluator = dict(metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
+# Who teaches in *_mask_rcnn.py.
+teacher = dict(
+    config='mmdet::mask_rcnn/mask-rcnn_r101_fpn_ms-poly-3x_coco.py',
+    checkpoint='https://download.openmmlab.com/mmdetection/v2.0/mask_rcnn/'
+    'mask_rcnn_r101_fpn_mstrain-poly_3x_coco/'
+    'mask_rcnn_r101_fpn_mstrain-poly_3x_coco_20210524_200244-5675c317.pth',
+)

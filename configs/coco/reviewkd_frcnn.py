@@ -6,12 +6,7 @@ model = dict(
     _delete_=True,
     type='mmkd.Distiller',
     student=student,
-    teacher=dict(
-        config='mmdet::faster_rcnn/faster-rcnn_r101_fpn_ms-3x_coco.py',
-        checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
-        'faster_rcnn_r101_fpn_mstrain_3x_coco/'
-        'faster_rcnn_r101_fpn_mstrain_3x_coco_20210524_110822-4d4d2ca8.pth',
-    ),
+    teacher=_base_.teacher,
     losses=dict(
         loss_reviewkd=dict(type='ReviewKDLoss', on='neck', mid_channels=256, weight=1.2)
     ),

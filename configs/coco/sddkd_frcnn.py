@@ -1,17 +1,13 @@
 # SD-DKD on cells of the RoIs that hold an object, Faster R-CNN: ResNet-101-FPN teaches
-# ResNet-18-FPN. Ours: SDD is published for classifiers. DKD has mdistiller's values.
+# ResNet-18-FPN. SDD is published for classifiers, so this form is (mmkd). DKD has
+# mdistiller's values.
 _base_ = './none_frcnn.py'
 student = _base_.model
 model = dict(
     _delete_=True,
     type='mmkd.Distiller',
     student=student,
-    teacher=dict(
-        config='mmdet::faster_rcnn/faster-rcnn_r101_fpn_ms-3x_coco.py',
-        checkpoint='https://download.openmmlab.com/mmdetection/v2.0/faster_rcnn/'
-        'faster_rcnn_r101_fpn_mstrain_3x_coco/'
-        'faster_rcnn_r101_fpn_mstrain_3x_coco_20210524_110822-4d4d2ca8.pth',
-    ),
+    teacher=_base_.teacher,
     losses=dict(
         loss_sddkd=dict(
             type='SDDLoss',

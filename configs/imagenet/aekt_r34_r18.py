@@ -1,5 +1,5 @@
-# AEKT in our reading: ResNet-34 teaches ResNet-18; no values are at hand, these are
-# ours.
+# AEKT: ResNet-34 teaches ResNet-18; neither formula nor values are at hand, these are
+# (mmkd).
 _base_ = './none_r34_r18.py'
 model = dict(
     _delete_=True,

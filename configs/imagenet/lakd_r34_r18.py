@@ -1,5 +1,5 @@
-# LAKD in our reading: ResNet-34 teaches ResNet-18; no values are published, these are
-# ours. Parts end behind the stages.
+# LAKD: ResNet-34 teaches ResNet-18; neither code nor values are published, these are
+# (mmkd). Parts end behind the stages.
 _base_ = './none_r34_r18.py'
 student = _base_.model
 student.head.loss.loss_weight = 0.9

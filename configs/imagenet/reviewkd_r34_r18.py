@@ -1,5 +1,5 @@
 # ReviewKD: ResNet-34 teaches ResNet-18; the authors' weight. Stages are compared
-# after their activation (ours): stock networks have no module that puts out what is
+# after their activation (mmkd): stock networks have no module that puts out what is
 # before it.
 _base_ = './none_r34_r18.py'
 levels = [*(f'backbone.layer{n}' for n in (1, 2, 3, 4)), 'neck']

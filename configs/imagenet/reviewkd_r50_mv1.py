@@ -1,5 +1,5 @@
 # ReviewKD: ResNet-50 teaches MobileNetV1; the authors' weight. Stages are compared
-# after their activation (ours): stock networks have no module that puts out what is
+# after their activation (mmkd): stock networks have no module that puts out what is
 # before it.
 _base_ = './none_r50_mv1.py'
 levels = [*(f'backbone.layer{n}' for n in (1, 2, 3, 4)), 'neck']

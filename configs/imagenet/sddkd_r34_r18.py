@@ -1,6 +1,5 @@
 # SD-DKD: ResNet-34 teaches ResNet-18; the authors' values, with one epoch of warm-up.
-# The grids are the paper's rule for networks of one
-# family: ours.
+# The grids are the paper's rule for networks of one family (mmkd).
 _base_ = './none_r34_r18.py'
 model = dict(
     _delete_=True,

@@ -1,6 +1,6 @@
 # SD-DKD: ResNet-50 teaches MobileNetV1; the authors' values, with one epoch of warm-up.
-# The grids are the paper's rule for networks of two
-# families: ours.
+# The grids are the paper's rule for networks of two families
+# (mmkd).
 _base_ = './none_r50_mv1.py'
 model = dict(
     _delete_=True,

@@ -1,6 +1,6 @@
 # SD-KD: ResNet-34 teaches ResNet-18. The released code sets nothing for
 # ImageNet, so that its values for CIFAR-100 count. Grids: the paper's rule for networks
-# of one family, ours.
+# of one family (mmkd).
 _base_ = './none_r34_r18.py'
 student = _base_.model
 student.head.loss.loss_weight = 0.1

@@ -1,6 +1,6 @@
 # SD-KD: ResNet-50 teaches MobileNetV1. The released code sets nothing for
 # ImageNet, so that its values for CIFAR-100 count. Grids: the paper's rule for networks
-# of two families, ours.
+# of two families (mmkd).
 _base_ = './none_r50_mv1.py'
 student = _base_.model
 student.head.loss.loss_weight = 0.1

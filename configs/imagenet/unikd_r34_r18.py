@@ -1,6 +1,6 @@
-# UniKD: ResNet-34 teaches ResNet-18. Values of a public fork that we take for the
-# authors'. Stages are compared after activation (ours): stock networks have no module
-# that puts out what is before it.
+# UniKD: ResNet-34 teaches ResNet-18. Values of a public fork taken for the authors'.
+# Stages are compared after activation (mmkd): stock networks have no module that puts
+# out what is before it.
 _base_ = './none_r34_r18.py'
 levels = [*(f'backbone.layer{n}' for n in (1, 2, 3, 4)), 'neck', 'head']
 model = dict(

@@ -1,7 +1,7 @@
-# AEKT, https://arxiv.org/abs/2409.01679, in our reading: its formula is not at hand.
-# All values are ours, the weights chosen on held-out training images in short runs.
+# AEKT, https://arxiv.org/abs/2409.01679: its formula is not at hand, so form and values
+# are (mmkd), the weights chosen on held-out training images in short runs.
 method = dict(
-    name='AEKT (our reading)',
+    name='AEKT (mmkd)',
     paper='https://arxiv.org/abs/2409.01679',
     checked='the formula',
 )

@@ -1,4 +1,4 @@
-# DIST, with the paper's weights for CIFAR-100. The temperature is ours, after the
+# DIST, with the paper's weights for CIFAR-100. The temperature is (mmkd), after the
 # re-run in https://github.com/zkxufo/TTM.
 method = dict(
     name='DIST',

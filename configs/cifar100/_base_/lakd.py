@@ -1,8 +1,8 @@
-# LAKD, https://arxiv.org/abs/2408.11478, in our reading: no code and no values are
-# published; all values are ours, chosen on held-out training images in short runs. The
+# LAKD, https://arxiv.org/abs/2408.11478: no code and no values are published, so form
+# and values are (mmkd), chosen on held-out training images in short runs. The
 # cross-entropy has the weight alpha, the attention 1 - alpha.
 method = dict(
-    name='LAKD (our reading)',
+    name='LAKD (mmkd)',
     paper='https://arxiv.org/abs/2408.11478',
     checked='the formula',
 )

@@ -1,4 +1,4 @@
-# NKD. Nothing is published for these pairs: ours, after the authors' ResNet-34 ->
+# NKD. Nothing is published for these pairs: (mmkd), after the authors' ResNet-34 ->
 # ResNet-18 on CIFAR-100.
 method = dict(
     name='NKD', paper='https://arxiv.org/abs/2303.13005', checked="the authors' figures"

@@ -1,4 +1,4 @@
-# OFA-KD. The authors did not run these pairs: ours, after their configs for
+# OFA-KD. The authors did not run these pairs: (mmkd), after their configs for
 # CIFAR-100. The width of a stage's branch is the pair's.
 method = dict(
     name='OFA', paper='https://arxiv.org/abs/2310.19444', checked="the authors' figures"

@@ -1,5 +1,6 @@
 # SRRL. The authors' weights for CIFAR-100 are lost
-# (https://github.com/jingyang2017/KD_SRRL/issues/3): these are ours, as on ImageNet.
+# (https://github.com/jingyang2017/KD_SRRL/issues/3): these are (mmkd), as on
+# ImageNet.
 method = dict(
     name='SRRL',
     paper='https://openreview.net/forum?id=ZzwDy_wiWv',

@@ -1,5 +1,5 @@
 # UniKD, https://arxiv.org/abs/2409.18565: DKD, and both sides' features as
-# distributions of the logits. Values of a public fork that we take for the authors',
+# distributions of the logits. Values of a public fork taken for the authors',
 # https://github.com/FabienCode/mdistiller. DKD's beta is the pair's.
 method = dict(
     name='UniKD', paper='https://arxiv.org/abs/2409.18565', checked='the formula'

@@ -2,7 +2,8 @@
 # pixels. SGD 0.9, weight decay 0, batch 64, rate 0.1, 100 epochs, x0.1 after 30, 60 and
 # 90: https://github.com/winycg/HSAKD, but for its Nesterov momentum and
 # RandomResizedCrop. Crops from 4 black pixels more on each side and flips:
-# https://github.com/giakoumoglou/distillers. The student's own input statistics: ours.
+# https://github.com/giakoumoglou/distillers. The student's own input statistics:
+# (mmkd).
 default_scope = 'mmpretrain'
 data_preprocessor = dict(
     mean=[129.3105, 124.1085, 112.404],  # .5071 .4867 .4408
