@@ -34,8 +34,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, DefaultScope
 
 from mmkd import provenance
-from mmkd.benchmark.memory import peak, weights
-from mmkd.benchmark.timing import interleave, ratio
+from mmkd.benchmark.step_cost import interleave, peak, ratio, weights
 from mmkd.configs import build_model, load_config, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError

@@ -17,8 +17,7 @@ import torch
 from mmengine.config import DictAction
 from mmengine.optim import OptimWrapper
 
-from mmkd.benchmark.memory import peak, weights
-from mmkd.benchmark.timing import interleave, ratio
+from mmkd.benchmark.step_cost import interleave, peak, ratio, weights
 from mmkd.configs import build_model, load_config, student_alone, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError

@@ -27,7 +27,7 @@ from mmengine.registry import DATASETS, LOOPS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.datasets import BaseDataset
 
-from mmkd.benchmark.timing import interleave, ratio
+from mmkd.benchmark.step_cost import interleave, ratio
 from mmkd.configs import build_model, load_config, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmkd.benchmark.timing import interleave, ratio
+from mmkd.benchmark.step_cost import interleave, ratio
 
 ROOT = Path(__file__).resolve().parents[2]
 

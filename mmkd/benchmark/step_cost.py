@@ -1,10 +1,11 @@
-"""Timing several ways to do a thing so that their ratios mean something."""
+"""What a step costs: seconds, measured so that their ratios mean something; memory."""
 
 import statistics
 import time
 from typing import Callable, Dict, List
 
 import torch
+from torch import nn
 
 
 def clock(step: Callable[[], object], device: str) -> float:
@@ -47,3 +48,35 @@ def interleave(
 def ratio(above: List[float], below: List[float]) -> List[float]:
     """Return the quartiles of the ratio, round by round."""
     return statistics.quantiles([a / b for a, b in zip(above, below)], n=4)
+
+
+def peak(step: Callable[[], object], device: str) -> float:
+    """Return the MiB that a step allocates above its start, at its peak.
+
+    Args:
+        step (Callable): Makes the step.
+        device (str): ``'cuda'``, where torch counts, or ``'cpu'``, where the step runs
+            under torch's profiler.
+    """
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        start = torch.cuda.memory_allocated()
+        step()
+        return (torch.cuda.max_memory_allocated() - start) / 2**20
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profiler:
+        step()
+    held = highest = 0
+    events = profiler.profiler.kineto_results.events()
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            highest = max(highest, held)
+    return highest / 2**20
+
+
+def weights(model: nn.Module) -> float:
+    """Return the MiB of a model's parameters and buffers."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return sum(tensor.nbytes for tensor in tensors) / 2**20
