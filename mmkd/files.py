@@ -20,7 +20,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in one step."""
+    """Write text in one step, as UTF-8."""
     write_bytes(path, text.encode('utf-8'))
 
 

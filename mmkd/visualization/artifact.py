@@ -1,16 +1,17 @@
 """A result for people to look at: what it shows, its picture, table and figures."""
 
 import datetime
+import io
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmkd.errors import DataError
-from mmkd.files import write_json
+from mmkd.files import write_bytes, write_json
 from mmkd.provenance import revision, versions
 
 #: Tells these files from other JSON.
@@ -28,6 +29,9 @@ class Artifact:
         rows (dict): A table as :func:`~mmkd.visualization.markdown_table` takes it.
         corner (str): Head of the table's column of names.
         values (dict): All figures, for programs; what JSON can hold.
+        files (list[str]): Names of files beside it to save, too, such as of CSV.
+        picture (str, optional): Name of its picture. Defaults to ``NAME.png``, if
+            there is one.
     """
 
     name: str
@@ -36,19 +40,21 @@ class Artifact:
     rows: Dict[str, Dict[str, Any]] = field(default_factory=dict)
     corner: str = ''
     values: Dict[str, Any] = field(default_factory=dict)
+    files: List[str] = field(default_factory=list)
     picture: Optional[str] = None
 
     def write(self, folder: Union[str, Path], figure: Optional[Figure] = None) -> Path:
         """Write both files into a folder, which is made; return the JSON's path.
 
-        The JSON is written last and in one step, so it never names a picture that is
-        not there.
+        Each is written in one step and the JSON last, so it never names a picture that
+        is not there.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if figure is not None:
-            self.picture = f'{self.name}.png'
-            figure.savefig(folder / self.picture)
+        if figure is None:
+            self.picture = None
+        else:
+            self.picture = self.picture or f'{self.name}.png'
+            save_figure(figure, folder / self.picture)
         made = dict(
             date=datetime.date.today().isoformat(), revision=revision(), **versions()
         )
@@ -64,12 +70,12 @@ class Artifact:
             DataError: It lacks what every artifact has.
         """
         try:
-            found = json.loads(Path(path).read_text(encoding='utf-8'))
+            data = json.loads(Path(path).read_text(encoding='utf-8'))
         except ValueError:
             return None
-        if not isinstance(found, dict) or found.pop('format', None) != FORMAT:
+        if not isinstance(data, dict) or data.pop('format', None) != FORMAT:
             return None
-        known = {key: found[key] for key in cls.__dataclass_fields__ if key in found}
+        known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
         if not {'name', 'title', 'about'} <= set(known):
             raise DataError(f'{path} is damaged: make it again, or delete it.')
         return cls(**known)
@@ -78,8 +84,8 @@ class Artifact:
 def read_artifacts(folder: Union[str, Path]) -> Dict[Path, Artifact]:
     """Find all below a folder, by the path of their JSON, in order of their paths."""
     paths = sorted(Path(folder).rglob('*.json'))
-    found = {path: Artifact.read(path) for path in paths}
-    return {path: artifact for path, artifact in found.items() if artifact}
+    artifacts = {path: Artifact.read(path) for path in paths}
+    return {path: artifact for path, artifact in artifacts.items() if artifact}
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -87,3 +93,10 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=120, constrained_layout=True)
     FigureCanvasAgg(figure)
     return figure
+
+
+def save_figure(figure: Figure, path: Union[str, Path]) -> None:
+    """Write a figure in one step; the path's ending gives the format."""
+    path, file = Path(path), io.BytesIO()
+    figure.savefig(file, format=path.suffix[1:])
+    write_bytes(path, file.getvalue())

@@ -6,7 +6,7 @@ from typing import Union
 
 from matplotlib.figure import Figure
 
-from mmkd.visualization.artifact import new_figure
+from mmkd.visualization.artifact import new_figure, save_figure
 from mmkd.visualization.run_log import Curve
 
 ACROSS = 4  # panels, at most
@@ -22,7 +22,7 @@ def draw_curves(
     xlabel: str = 'training iterations',
 ) -> None:
     """Write what :func:`curves_figure` draws; the path's ending gives the format."""
-    curves_figure(panels, title, xlabel).savefig(path)
+    save_figure(curves_figure(panels, title, xlabel), path)
 
 
 def curves_figure(

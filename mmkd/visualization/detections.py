@@ -11,6 +11,8 @@ from matplotlib.patches import Rectangle
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
+from mmkd.visualization.artifact import save_figure
+
 INCH = 2.6  # of one image
 
 
@@ -53,7 +55,7 @@ def draw_detections(
         horizontalalignment='center',
     )
     figure.subplots_adjust(0.005, 0.03, 0.995, 0.95, wspace=0.03, hspace=0.03)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _draw(axis: Axes, found: InstanceData, classes: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Tuple, Union
 
 #: A curve: steps and values.
 Curve = Tuple[List[int], List[float]]
@@ -60,7 +60,12 @@ class RunLog:
         return steps, values
 
 
-def read_scalars(work_dir: Union[str, Path], key: str, less: str = '') -> Curve:
+def read_scalars(
+    work_dir: Union[str, Path],
+    key: str,
+    less: str = '',
+    empty: Optional[float] = None,
+) -> Curve:
     """Collect what MMEngine's Runner logged under one name.
 
     Args:
@@ -68,17 +73,19 @@ def read_scalars(work_dir: Union[str, Path], key: str, less: str = '') -> Curve:
             of an iteration counts.
         key (str): As in the log, such as ``'loss'`` or ``'coco/bbox_mAP'``.
         less (str): Name of a value to subtract where it was logged, too.
+        empty (float, optional): What stands for a validation of which nothing but
+            times was logged. Defaults to None, for nothing.
 
     Returns:
         Curve: Iterations and values, empty where nothing was logged.
     """
-    return _curve(
-        {
-            entry['step']: entry[key] - entry.get(less, 0.0)
-            for entry in _entries(Path(work_dir))
-            if key in entry
-        }
-    )
+    values: Dict[int, float] = {}
+    for entry in _entries(Path(work_dir)):
+        if key in entry:
+            values[entry['step']] = entry[key] - entry.get(less, 0.0)
+        elif empty is not None and {'step'} <= set(entry) <= set(ASIDE):
+            values[entry['step']] = empty
+    return _curve(values)
 
 
 def find_runs(folder: Path) -> List[Path]:

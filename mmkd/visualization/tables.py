@@ -1,8 +1,8 @@
 """Tables as text."""
 
-from typing import Union
+from typing import Optional, Union
 
-Cell = Union[str, int, float]
+Cell = Optional[Union[str, int, float]]
 
 
 def markdown_table(rows: dict[str, dict[str, Cell]], corner: str = '') -> str:
@@ -10,13 +10,14 @@ def markdown_table(rows: dict[str, dict[str, Cell]], corner: str = '') -> str:
 
     Args:
         rows: By name of the row, its cells by name of the column; the first row's
-            columns count. Whole numbers get thousands separators, fractions three
-            decimals, what is above 1 one, and what is below 0.001 an exponent.
+            columns count. They read as :func:`cell_text` writes them.
         corner: Head of the column of names.
     """
     columns = list(next(iter(rows.values())))
     lines = [[corner, *columns]]
-    lines += [[name, *(_text(row[c]) for c in columns)] for name, row in rows.items()]
+    lines += [
+        [name, *(cell_text(row[c]) for c in columns)] for name, row in rows.items()
+    ]
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ['-' * widths[0], *('-' * (w - 1) + ':' for w in widths[1:])])
     return '\n'.join(
@@ -30,9 +31,18 @@ def markdown_table(rows: dict[str, dict[str, Cell]], corner: str = '') -> str:
     )
 
 
-def _text(cell: Cell) -> str:
+def cell_text(cell: Cell, none: str = '-') -> str:
+    """What stands in a cell of a table.
+
+    Args:
+        cell: Whole numbers get thousands separators, fractions three decimals, what is
+            above 1 one, and what is below 0.001 an exponent.
+        none: What stands where there is no figure.
+    """
+    if cell is None:
+        return none
     if isinstance(cell, float):
         if 0 < abs(cell) < 0.001:
             return f'{cell:.1e}'
         return f'{cell:.3f}' if abs(cell) <= 1 else f'{cell:.1f}'
-    return f'{cell:,}' if isinstance(cell, int) else cell
+    return f'{cell:,}' if isinstance(cell, int) else str(cell)
