@@ -1,12 +1,18 @@
 #!/usr/bin/env python
 """Train configs with several seeds and put the results in one table.
 
-Run again, the same command goes on where it stopped. A config is named
-METHOD_TEACHER_STUDENT.py; none_TEACHER_STUDENT.py is the student alone.
+Run again, the same command goes on where it stopped. The metric is what the config's
+evaluator gives, top-1 or AP. A row is named by its file, METHOD_TEACHER_STUDENT.py, or
+else by the file and its folder. The gain is over the same student alone: the config of
+the same pair named none_TEACHER_STUDENT.py, or the one whose model is the student
+without a teacher. A config may say otherwise with
+benchmark=dict(method=..., pair=..., metric=...).
 
 Example:
     python tools/run_benchmark.py configs/cifar100/*_resnet56_resnet20.py \
         --seeds 0 1 2 --jobs 2 --out work_dirs/benchmark
+    python tools/run_benchmark.py configs/quickstart/student.py \
+        configs/quickstart/luminet.py --seeds 0 1
 """
 
 import argparse
@@ -29,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('configs', nargs='*', metavar='CONFIG', help='METHOD_TEACHER_STUDENT.py')
+    add('configs', nargs='*', metavar='CONFIG', help='to train')
     add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='default 0 1 2')
     add('--out', type=Path, default=Path('work_dirs/benchmark'), help='results')
     add('--jobs', type=int, default=1, help='trainings at once')

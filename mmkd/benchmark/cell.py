@@ -2,9 +2,10 @@
 
 import time
 import zipfile
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Set
+from typing import Dict, List, Optional
 
 from mmengine.config import Config
 
@@ -13,7 +14,8 @@ from mmkd.files import read_json, write_json, write_text
 from mmkd.visualization import read_scalars
 from mmkd.visualization.curves import Curve
 
-METRIC = 'accuracy/top1'
+from .loop import Loop
+from .metric import TOP1, Metric
 
 
 @dataclass
@@ -28,7 +30,8 @@ class Cell:
         seed (int): The seed.
         out (Path): Folder of the benchmark.
         cfg (Config): What to train, with the seed.
-        facts (dict): What the report has to know, ``config``, the hash, among it.
+        facts (dict): What the report has to know; ``config``, the hash, and
+            ``metric``, the key of the figure that counts, are among it.
     """
 
     stem: str
@@ -53,13 +56,18 @@ class Cell:
         return self.folder / 'config.py'
 
     @property
-    def max_epochs(self) -> int:
-        """Length of the training."""
-        return self.cfg.train_cfg.max_epochs
+    def loop(self) -> Loop:
+        """Length of the training, and its validations."""
+        return Loop.of(self.cfg)
+
+    @property
+    def metric(self) -> Metric:
+        """What it is judged by."""
+        return Metric.of(self.facts['metric'])
 
     def account(self) -> dict:
         """Return what was noted so far."""
-        return read_json(self.folder / 'cell.json')
+        return read_account(self.folder / 'cell.json')
 
     def note(self, **values) -> None:
         """Note values, for this and later calls of the tool."""
@@ -67,11 +75,11 @@ class Cell:
 
     def result(self) -> dict:
         """Return the result, empty before the training has ended."""
-        return read_json(self.folder / 'result.json')
+        return read_account(self.folder / 'result.json')
 
     def curve(self) -> Curve:
-        """Return the epochs validated and their top-1 in percent."""
-        return read_scalars(self.folder, METRIC)
+        """Return the epochs or iterations validated and what was logged of each."""
+        return read_scalars(self.folder, self.metric.key, empty=self.metric.empty)
 
     def prepare(self) -> None:
         """Write the config. A Runner writes its own version over it."""
@@ -80,20 +88,21 @@ class Cell:
     def resume_point(self) -> Optional[Path]:
         """Return the checkpoint to go on from, None to start at the beginning.
 
-        MMEngine saves an epoch before it validates it, and does not catch up on a
-        validation when it resumes. So this is the newest whole file of which, and of
-        the epochs before, the validation is in the log.
+        MMEngine saves before it validates, and does not catch up on a validation when
+        it resumes. So this is the newest whole file of which, and of all before it,
+        the validation is in the log.
         """
-        validated = set(self.curve()[0])
+        loop, validated = self.loop, set(self.curve()[0])
+        start = len(loop.saved_as)
         files = {
-            int(path.stem[6:]): path
-            for path in self.folder.glob('epoch_*.pth')
-            if path.stem[6:].isdigit()
+            int(path.stem[start:]): path
+            for path in self.folder.glob(f'{loop.saved_as}*.pth')
+            if path.stem[start:].isdigit()
         }
-        for epoch in sorted(files, reverse=True):
-            whole = zipfile.is_zipfile(files[epoch])
-            if whole and self._validations(epoch) <= validated:
-                return files[epoch]
+        for step in sorted(files, reverse=True):
+            whole = zipfile.is_zipfile(files[step])
+            if whole and validated.issuperset(loop.validations(step)):
+                return files[step]
         return None
 
     def finish(self, **facts) -> dict:
@@ -102,19 +111,20 @@ class Cell:
         Raises:
             DataError: The log lacks a validation.
         """
-        top1 = dict(zip(*self.curve()))
-        missing = sorted(self._validations(self.max_epochs) - set(top1))
+        loop, values = self.loop, dict(zip(*self.curve()))
+        missing = [step for step in loop.validations() if step not in values]
         if missing:
             raise DataError(
-                f'{self.name}: the log has no {METRIC} of epoch {missing[0]}; the '
-                'benchmark needs it of every validation and of the last epoch.'
+                f'{self.name}: the log has no {self.metric.key} of {loop.unit} '
+                f'{missing[0]}; the benchmark needs it of every validation and of the '
+                f'last {loop.unit}.'
             )
-        best = max(top1, key=lambda epoch: (top1[epoch], -epoch))
+        best = max(values, key=lambda step: (values[step], -step))
         result = dict(
             self.account(),
-            last=dict(epoch=self.max_epochs, top1=top1[self.max_epochs]),
-            best=dict(epoch=best, top1=top1[best]),
-            curve=sorted(top1.items()),
+            last=dict(step=loop.length, value=values[loop.length]),
+            best=dict(step=best, value=values[best]),
+            curve=sorted(values.items()),
             train_loss=sorted(self._losses().items()),
             date=time.strftime('%Y-%m-%d'),
             **facts,
@@ -129,21 +139,33 @@ class Cell:
         text = path.read_text(errors='replace') if path.exists() else ''
         return [line for line in text.splitlines() if line.strip()][-lines:]
 
-    def _validations(self, until: int) -> Set[int]:
-        """Return the epochs that MMEngine validates, as EpochBasedTrainLoop.run."""
-        loop = self.cfg.train_cfg
-        interval, begin = loop.get('val_interval', 1), loop.get('val_begin', 1)
-        return {
-            epoch
-            for epoch in range(begin, until + 1)
-            if epoch % interval == 0 or epoch == self.max_epochs
-        }
-
     def _losses(self) -> Dict[int, float]:
-        """Return the mean of each epoch's logged losses; both go by iteration."""
-        epochs = dict(zip(*read_scalars(self.folder, 'epoch')))
-        by_epoch: Dict[int, list] = {}
-        for step, loss in zip(*read_scalars(self.folder, 'loss')):
-            if step in epochs:
-                by_epoch.setdefault(int(epochs[step]), []).append(loss)
-        return {epoch: sum(each) / len(each) for epoch, each in by_epoch.items()}
+        """Return the mean of the losses logged in an epoch, or since a validation."""
+        steps, losses = read_scalars(self.folder, 'loss')
+        if self.loop.unit == 'epoch':  # of an iteration, which losses go by
+            where = dict(zip(*read_scalars(self.folder, 'epoch')))
+        else:
+            ends = self.loop.validations()
+            where = {step: ends[bisect_left(ends, step)] for step in steps}
+        parts: Dict[int, list] = {}
+        for step, loss in zip(steps, losses):
+            if step in where:
+                parts.setdefault(int(where[step]), []).append(loss)
+        return {step: sum(each) / len(each) for step, each in parts.items()}
+
+
+def read_account(path: Path) -> dict:
+    """Read the account or the result of a cell, empty where there is none.
+
+    Those of before other metrics than top-1 were known come as of today.
+    """
+    account = read_json(path)
+    if not account or 'metric' in account:
+        return account
+    for key in ('last', 'best'):
+        if key in account:
+            old = account[key]
+            account[key] = dict(step=old['epoch'], value=old['top1'])
+    epochs = account.pop('max_epochs')
+    student = dict(alone=account['method'] == 'none', student=None)
+    return dict(account, metric=TOP1, unit='epoch', length=epochs, **student)

@@ -1,30 +1,30 @@
 """All trainings of a benchmark, checked before the first one begins."""
 
 import copy
-import hashlib
 import json
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmkd.configs import load_config, teachers_of
+from mmkd.configs import datasets_of, is_distiller, load_config, teachers_of
 from mmkd.engine.batch_check import check_batch_size
 from mmkd.engine.data_check import SELF_MADE, check_data
 from mmkd.errors import CheckpointError, ConfigError
-from mmkd.files import read_json
 
 from .cell import Cell
-from .shrink import leaf_of, shrink
-from .shrink_epochs import check_loop
-from .slicing import digest, slice_teachers
+from .hashes import config_hash, student_hash
+from .loop import Loop
+from .metric import metric_of
+from .mixing import check_folder
+from .shrink import shrink
+from .slicing import slice_teachers
 
 USED = ('train_dataloader', 'val_dataloader')
 #: What :func:`mmkd.benchmark.shrink.shrink` takes, and what shrinks nothing.
 LIMITS = dict(epochs=None, classes=None, fraction=1.0, hold_out=0.0)
-#: Keys of a config that do not change what is trained.
-NEUTRAL = ('work_dir', 'launcher', 'resume', 'published', 'randomness.seed')
+#: Of ``benchmark`` in a config, what a table says of it.
+SETTINGS = ('method', 'pair', 'metric')
 
 
 def plan(
@@ -37,7 +37,10 @@ def plan(
     """Read, shrink and check every config.
 
     Args:
-        configs (Sequence[str]): Paths of ``METHOD_TEACHER_STUDENT.py``.
+        configs (Sequence[str]): Paths. A row is named by the method and the pair of
+            networks that ``benchmark=dict(method=..., pair=...)`` in the config says,
+            or else the file's name, ``METHOD_TEACHER_STUDENT.py``; of a name without
+            ``_``, that is the method and the folder's name is the pair.
         seeds (Sequence[int]): One training of each config for each.
         out (Path): Folder of the benchmark. Sliced teachers are written there.
         options (dict, optional): Values to overwrite in every config.
@@ -56,7 +59,7 @@ def plan(
         ('configs', [Path(path).stem for path in configs]),
         ('--seeds', list(seeds)),
     ):
-        twice = [one for one in given if given.count(one) > 1]
+        twice = [each for each in given if given.count(each) > 1]
         if twice:
             raise ConfigError(f'{what}: {twice[0]} is given twice; once is enough.')
     request = dict(dict(LIMITS, **limits), options=options)
@@ -74,48 +77,22 @@ def plan(
             seeded.randomness = dict(cfg.get('randomness') or {}, seed=seed)
             own = dict(facts, seed=seed)
             cells.append(Cell(facts['stem'], seed, out, seeded, own))
-    _check_folder(out, cells, request)
+    check_folder(out, cells, request)
     return cells
-
-
-def config_hash(cfg: Config) -> str:
-    """Return ten hexadecimal digits over all that decides what is trained.
-
-    Keys of :data:`NEUTRAL` are left out, the seed among them, and the teachers'
-    checkpoints count by what is in them.
-    """
-    cfg = copy.deepcopy(cfg)
-    for teacher in teachers_of(cfg.model).values():
-        if teacher.get('checkpoint'):
-            teacher.checkpoint = digest(teacher.checkpoint)
-    known = cfg.to_dict()
-    for key in NEUTRAL:
-        *outer, last = key.split('.')
-        holder = known.get(outer[0]) or {} if outer else known
-        holder.pop(last, None)
-    if not known.get('randomness'):
-        known.pop('randomness', None)
-    text = json.dumps(known, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _prepare(path, out, request):
     """Return a config as it is to be trained, and what the report says of it."""
-    stem = Path(path).stem
-    method, _, pair = stem.partition('_')
-    if not method or not pair:
-        raise ConfigError(
-            f'{path}: a benchmarked config is named METHOD_TEACHER_STUDENT.py, as in '
-            'kd_resnet56_resnet20.py.'
-        )
     cfg = load_config(path, request['options'])
     for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator'):
         if not cfg.get(key):
             raise ConfigError(f'a benchmark needs {key} in the config.')
-    check_loop(cfg)
-    _check_logs(cfg)
+    method, pair = _name(path, cfg)
+    metric = metric_of(cfg)
     limits = {key: request[key] for key in LIMITS}
     cfg, reduced = shrink(cfg, **limits)
+    loop = Loop.of(cfg)
+    _prepare_logs(cfg, loop)
     check_data(cfg, USED)
     _fetch(cfg)
     check_batch_size(cfg)
@@ -123,30 +100,49 @@ def _prepare(path, out, request):
     if request['classes'] and any('classes' in text for text in reduced):
         slice_teachers(cfg, request['classes'], out / 'teachers')
     facts = dict(
-        stem=stem,
+        stem=Path(path).stem,
         method=method,
         pair=pair,
+        alone=not is_distiller(cfg.model),
+        student=student_hash(cfg),
+        metric=metric.key,
         config=config_hash(cfg),
         published=dict(cfg.get('published') or {}),
         reduced=reduced,
         request=request,
         dataset=_dataset(cfg),
-        max_epochs=cfg.train_cfg.max_epochs,
+        unit=loop.unit,
+        length=loop.length,
     )
     return cfg, facts
 
 
+def _name(path, cfg):
+    """Return the method and the pair of networks of a config."""
+    own = cfg.get('benchmark') or {}
+    unknown = [key for key in own if key not in SETTINGS]
+    if unknown:
+        raise ConfigError(
+            f'benchmark.{unknown[0]} is unknown; it takes {", ".join(SETTINGS)}.'
+        )
+    method, _, pair = Path(path).stem.partition('_')
+    if not method or not pair:
+        method, pair = Path(path).stem, Path(path).resolve().parent.name
+    return own.get('method', method), own.get('pair', pair)
+
+
 def _fetch(cfg):
-    """Let what downloads itself do so once, before trainings side by side do."""
+    """Let what makes or downloads itself do so before trainings side by side do."""
     for loader in USED:
-        spec = leaf_of(cfg, loader)
-        downloads = str(spec.get('type')).split('.')[-1] in SELF_MADE
-        if downloads and not Path(spec.get('data_root') or '.').is_dir():
-            with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-                DATASETS.build(spec)
+        for spec in datasets_of(cfg[loader]):
+            makes = str(spec.get('type')).split('.')[-1] in SELF_MADE
+            if makes and not Path(spec.get('data_root') or '.').is_dir():
+                with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+                    DATASETS.build(spec)
 
 
-def _check_logs(cfg):
+def _prepare_logs(cfg, loop):
+    """See to it that the figures of each validation will be in the log."""
     backends = (cfg.get('visualizer') or {}).get('vis_backends')
     kinds = [str(spec.get('type')).split('.')[-1] for spec in backends or []]
     if backends is not None and 'LocalVisBackend' not in kinds:
@@ -154,48 +150,43 @@ def _check_logs(cfg):
             "visualizer.vis_backends must contain dict(type='LocalVisBackend'): the "
             'table is made of what it writes.'
         )
+    hooks = cfg.get('default_hooks') or {}
+    logger = hooks.get('logger', dict(type='LoggerHook'))
+    if logger is None:
+        raise ConfigError(
+            'default_hooks.logger is None; take that out: the table is made of what '
+            'it logs.'
+        )
+    # Of a loop by iterations, MMEngine would log all validations as of epoch 0.
+    by_epoch = loop.unit == 'epoch'
+    if logger.get('log_metric_by_epoch', True) != by_epoch:
+        logger = dict(logger, log_metric_by_epoch=by_epoch)
+        cfg.default_hooks = dict(hooks, logger=logger)
 
 
 def _check_teachers(cfg):
     for teacher in teachers_of(cfg.model).values():
-        path = teacher.get('checkpoint')
+        path, config = teacher.get('checkpoint'), teacher.get('config')
         if path and '://' not in path and not Path(path).is_file():
+            how = 'train or convert the teacher first'
+            if isinstance(config, str) and '::' not in config:
+                folder = Path(path).parent
+                how = f'make it with python tools/train.py {config} --work-dir {folder}'
             raise CheckpointError(
-                f"the teacher's checkpoint {path} does not exist; train or convert the "
-                'teacher first, or correct its path.'
-            )
-
-
-def _check_folder(out, cells, request):
-    """Never mix: neither in a cell's folder, nor in a row, nor in a table."""
-    wanted = {cell.stem: cell.facts['config'] for cell in cells}
-    for path in sorted(out.glob('*/seed*')):
-        found = read_json(path / 'cell.json')
-        if not found:
-            if any(path.glob('*.pth')) or any(path.glob('*/vis_data')):
-                raise ConfigError(
-                    f'{path} holds a training that is not of a benchmark; delete that '
-                    'folder or give another --out.'
-                )
-            continue
-        if found['request'] != request:
-            was = {k: v for k, v in found['request'].items() if v != request.get(k)}
-            now = {k: request.get(k) for k in was}
-            raise ConfigError(
-                f'{path} was made with {was}, wanted is {now}: one table has one '
-                'protocol; give another --out or delete that folder.'
-            )
-        config = wanted.get(path.parent.name, found['config'])
-        if found['config'] != config:
-            raise ConfigError(
-                f'{path} holds a training of the config {found["config"]}, wanted is '
-                f'{config}: the config or its teacher has changed; give another --out '
-                'or delete that folder.'
+                f"the teacher's checkpoint {path} does not exist; {how}, or correct "
+                'its path.'
             )
 
 
 def _dataset(cfg):
-    dataset = leaf_of(cfg, 'val_dataloader')
-    split = f', split {dataset.split}' if dataset.get('split') else ''
-    split += ', part last' if dataset.get('part') == 'last' else ''
-    return f'{dataset.get("type")}{split}'
+    """Name what is validated on."""
+    return ' and '.join(map(_described, datasets_of(cfg.val_dataloader)))
+
+
+def _described(spec):
+    split, file = spec.get('split'), spec.get('ann_file')
+    parts = [str(spec.get('type'))]
+    parts += [f'split {split}'] if split else []
+    parts += [Path(file).name] if file and not split else []
+    parts += ['part last'] if spec.get('part') == 'last' else []
+    return ', '.join(parts)

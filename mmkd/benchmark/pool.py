@@ -113,8 +113,8 @@ class Pool:
             result = cell.finish()
         except DataError as error:
             return self._fail(cell, str(error))
-        last, wall = result['last'], clock(result['wall_seconds'])
-        self.say(f'{cell.name}: finished, top-1 {last["top1"]:.2f} % in {wall}')
+        score = cell.metric.say(result['last']['value'])
+        self.say(f'{cell.name}: finished, {score} in {clock(result["wall_seconds"])}')
 
     def _fail(self, cell, why):
         tail = ''.join(f'\n    {line}' for line in cell.log_tail())
@@ -138,27 +138,28 @@ class Pool:
         done = sum(bool(cell.result()) for cell in self.cells)
         parts = [f'{done} of {len(self.cells)} finished']
         for job in self.running:
-            epochs, top1 = job.cell.curve()
-            at = f'epoch {epochs[-1] if epochs else 0}/{job.cell.max_epochs}'
-            score = f', top-1 {top1[-1]:.2f} %' if top1 else ''
-            parts.append(f'{job.cell.name}: {at}{score}')
+            cell = job.cell
+            steps, values = cell.curve()
+            at = f'{cell.loop.unit} {steps[-1] if steps else 0}/{cell.loop.length}'
+            score = f', {cell.metric.say(values[-1])}' if values else ''
+            parts.append(f'{cell.name}: {at}{score}')
         return ' | '.join([*parts, self._left()])
 
     def _left(self):
-        """Estimate from the seconds an epoch has taken on the average."""
-        seconds = epochs = missing = 0
+        """Estimate from the seconds that a training has taken on the average."""
+        seconds = trained = missing = 0
         for cell in self.cells:
             if cell.name in self.failures:
                 continue
             validated = cell.curve()[0]
-            done = validated[-1] if validated else 0
-            missing += 0 if cell.result() else cell.max_epochs - done
+            done = validated[-1] / cell.loop.length if validated else 0
+            missing += 0 if cell.result() else 1 - done
             if done:
-                epochs += done
+                trained += done
                 seconds += cell.account().get('wall_seconds', 0)
-        if not epochs:
+        if not trained:
             return 'time left unknown yet'
-        left = seconds / epochs * missing / max(1, len(self.running))
+        left = seconds / trained * missing / max(1, len(self.running))
         return f'about {clock(left)} left'
 
     @contextmanager

@@ -5,7 +5,7 @@ from typing import Iterator, List, Optional, Tuple
 
 from mmengine.config import Config, ConfigDict
 
-from mmkd.configs import load_config, student_of, teachers_of
+from mmkd.configs import datasets_of, load_config, student_of, teachers_of
 from mmkd.errors import ConfigError
 
 from .shrink_epochs import shrink_epochs
@@ -52,13 +52,13 @@ def shrink(
     if not 0 < fraction <= 1:
         raise ConfigError(f'--fraction {fraction} is not above 0 and up to 1.')
     if fraction < 1:
-        leaf = _leaf(cfg, 'train_dataloader')
-        if leaf.get('fraction', 1.0) != 1.0:
+        train = _reader(cfg, 'train_dataloader')
+        if train.get('fraction', 1.0) != 1.0:
             raise ConfigError(
-                f'--fraction: the config keeps {leaf.fraction} of the training images '
+                f'--fraction: the config keeps {train.fraction} of the training images '
                 'already; take that out.'
             )
-        leaf.fraction = fraction
+        train.fraction = fraction
         done.append(f'{fraction * 100:g} % of the training images')
     return cfg, done + _hold_out(cfg, hold_out, fraction)
 
@@ -68,7 +68,7 @@ def _hold_out(cfg, hold_out, fraction):
         return []
     if not 0 < hold_out < 1:
         raise ConfigError(f'--hold-out {hold_out} is not between 0 and 1.')
-    train = _leaf(cfg, 'train_dataloader')
+    train = _reader(cfg, 'train_dataloader')
     if fraction == 1:
         train.fraction = 1 - hold_out
     elif fraction + hold_out > 1:
@@ -78,18 +78,10 @@ def _hold_out(cfg, hold_out, fraction):
         )
     for loader in LOADERS[1:]:
         if cfg.get(loader):
-            _leaf(cfg, loader).update(
+            _reader(cfg, loader).update(
                 split=train.get('split', 'train'), fraction=hold_out, part='last'
             )
     return [f'validated on the last {hold_out * 100:g} % of the training images']
-
-
-def leaf_of(cfg: Config, loader: str) -> dict:
-    """Walk through a dataloader's wrappers to the data set that reads."""
-    dataset = cfg[loader].dataset
-    while isinstance(dataset.get('dataset'), dict):
-        dataset = dataset.dataset
-    return dataset
 
 
 def _shrink_classes(cfg, classes):
@@ -110,7 +102,7 @@ def _shrink_classes(cfg, classes):
         return []
     for loader in LOADERS:
         if cfg.get(loader):
-            _leaf(cfg, loader).num_classes = classes
+            _reader(cfg, loader).num_classes = classes
     student.head.num_classes = classes
     for preprocessor in (cfg, student):
         if 'num_classes' in (preprocessor.get('data_preprocessor') or {}):
@@ -144,11 +136,13 @@ def _ranks(cfg) -> Iterator[int]:
         yield from [ranks] if isinstance(ranks, int) else ranks
 
 
-def _leaf(cfg, loader):
-    dataset = leaf_of(cfg, loader)
-    if dataset.get('type') not in DATASETS:
+def _reader(cfg, loader):
+    """Return the data set that a dataloader reads, if it can be shrunk."""
+    datasets = datasets_of(cfg[loader])
+    kinds = [str(dataset.get('type')) for dataset in datasets]
+    if len(kinds) != 1 or kinds[0] not in DATASETS:
         raise ConfigError(
-            f'--classes and --fraction know {", ".join(DATASETS)} only, but {loader} '
-            f'reads {dataset.get("type")}.'
+            f'--classes, --fraction and --hold-out know {", ".join(DATASETS)} only, '
+            f'but {loader} reads {" and ".join(kinds)}; leave them out.'
         )
-    return dataset
+    return datasets[0]

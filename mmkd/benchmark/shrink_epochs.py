@@ -1,4 +1,4 @@
-"""Every time in epochs, in proportion."""
+"""``--epochs``: every time in proportion."""
 
 from typing import List, Union
 
@@ -6,31 +6,12 @@ from mmengine.config import Config
 
 from mmkd.errors import ConfigError
 
+from .loop import Loop
+
 #: Schedulers of which all times are known, without ``LR`` and the like.
 SCHEDULERS = ('MultiStep', 'Linear', 'Constant', 'CosineAnnealing', 'Poly')
 #: Of a loss weight.
 TIMES = ('warmup_epochs', 'begin', 'end', 'stop')
-
-
-def check_loop(cfg: Config) -> None:
-    """Refuse what does not train by epochs.
-
-    Raises:
-        ConfigError: It trains by iterations, or validates at changing intervals.
-    """
-    loop = cfg.get('train_cfg') or {}
-    by_epoch = loop.get('by_epoch', loop.get('type') == 'EpochBasedTrainLoop')
-    kind = loop.get('type', 'EpochBasedTrainLoop')
-    if not by_epoch or kind != 'EpochBasedTrainLoop' or 'max_epochs' not in loop:
-        raise ConfigError(
-            'train_cfg must be dict(by_epoch=True, max_epochs=N): a benchmark counts '
-            f'in epochs; got {dict(loop)}.'
-        )
-    if loop.get('dynamic_intervals'):
-        raise ConfigError(
-            'train_cfg.dynamic_intervals: a benchmark validates at one interval; take '
-            'it out.'
-        )
 
 
 def shrink_epochs(cfg: Config, epochs: int) -> List[str]:
@@ -44,10 +25,16 @@ def shrink_epochs(cfg: Config, epochs: int) -> List[str]:
         list[str]: What was done, such as ``['30 of 240 epochs']``; or nothing.
 
     Raises:
-        ConfigError: A time is not in epochs, or too short then.
+        ConfigError: A time cannot be scaled, or is too short then.
     """
-    check_loop(cfg)
-    total = cfg.train_cfg.max_epochs
+    loop = Loop.of(cfg)
+    if loop.unit != 'epoch':
+        raise ConfigError(
+            f'--epochs cannot shorten a training by iterations, here of {loop}; leave '
+            'it out, or let the config train by epochs: '
+            'train_cfg=dict(by_epoch=True, max_epochs=N).'
+        )
+    total = loop.length
     if not 1 <= epochs <= total:
         raise ConfigError(f"--epochs {epochs} must be from 1 to the config's {total}.")
     if epochs == total:
@@ -81,22 +68,26 @@ def _check_hooks(cfg):
 
 
 def _shrink_scheduler(spec, epochs, total):
-    kind = str(spec.get('type'))
-    if not kind.split('.')[-1].startswith(SCHEDULERS) or not spec.get('by_epoch', True):
+    kind, by_epoch = str(spec.get('type')), spec.get('by_epoch', True)
+    known = kind.split('.')[-1].startswith(SCHEDULERS)
+    # Of iterations, it is not known here after how many a training ends.
+    if not known or (not by_epoch and 'milestones' in spec):
         raise ConfigError(
-            f'--epochs cannot scale the scheduler {kind} (by_epoch='
-            f'{spec.get("by_epoch", True)}); it knows {", ".join(SCHEDULERS)} by epoch.'
+            f'--epochs cannot scale the scheduler {kind} (by_epoch={by_epoch}); it '
+            f'knows {", ".join(SCHEDULERS)}, and milestones by epoch.'
         )
+    # In an epoch are as many iterations as before, so both scale alike.
     for key in ('begin', 'end', 'T_max'):
         if key in spec:
             least = 1 if key == 'T_max' else 0
             spec[key] = max(least, round(spec[key] * epochs / total))
     if 'end' in spec:
-        # By epoch, a linear change needs a first and a last epoch.
+        # A linear change needs a first and a last step.
         least = 1 if spec.get('convert_to_iter_based') or 'Linear' not in kind else 2
         if spec.end - spec.get('begin', 0) < least:
             raise ConfigError(
-                f'--epochs {epochs} leaves {kind} the epochs {spec.get("begin", 0)} to '
+                f'--epochs {epochs} leaves {kind} the '
+                f'{"epochs" if by_epoch else "iterations"} {spec.get("begin", 0)} to '
                 f'{spec.end}, too few; give more epochs.'
             )
     if 'milestones' in spec:

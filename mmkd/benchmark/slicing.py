@@ -1,6 +1,5 @@
 """Teachers of all classes made teachers of the first ones."""
 
-import hashlib
 from pathlib import Path
 
 from mmengine.config import Config
@@ -8,6 +7,8 @@ from mmengine.config import Config
 from mmkd.checkpoints import read_checkpoint, write_checkpoint
 from mmkd.configs import teachers_of
 from mmkd.errors import CheckpointError
+
+from .hashes import digest
 
 HEAD = ('head.fc.weight', 'head.fc.bias')
 
@@ -52,10 +53,10 @@ def write_slice(source: str, target: Path, classes: int) -> None:
     state = checkpoint.weights
     weight = state.get(HEAD[0])
     if weight is None or len(weight) < classes:
-        found = 'no such tensor' if weight is None else f'{len(weight)} rows'
+        held = 'no such tensor' if weight is None else f'{len(weight)} rows'
         raise CheckpointError(
             f'{source} must hold {HEAD[0]} with at least {classes} rows to keep '
-            f'{classes} classes; it has {found}.'
+            f'{classes} classes; it has {held}.'
         )
     for key in HEAD:
         if key in state:
@@ -63,10 +64,3 @@ def write_slice(source: str, target: Path, classes: int) -> None:
     names = checkpoint.classes
     names = {} if names is None else dict(classes=names[:classes])
     write_checkpoint(target, state, dict(dataset_meta=names))
-
-
-def digest(checkpoint: str) -> str:
-    """Return the SHA-256 of a file, or of a URL's text, as 64 hexadecimal digits."""
-    path = Path(checkpoint)
-    data = path.read_bytes() if path.is_file() else checkpoint.encode()
-    return hashlib.sha256(data).hexdigest()

@@ -4,24 +4,25 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Dict, Iterable, List, Optional
 
-from mmkd.files import read_json
+from .cell import read_account
+from .metric import Metric
 
-#: Method of the student alone.
+#: Method of the student alone, where it is named by its file.
 BASELINE = 'none'
 
 
 def read_cells(out: Path) -> List[dict]:
     """Return the results of a folder, and the accounts of cells without one.
 
-    Pair by pair, the baseline first, then the methods by name; then by seed.
+    Pair by pair, the students alone first, then the methods by name; then by seed.
     """
     cells = [
-        read_json(path.parent / 'result.json') or read_json(path)
+        read_account(path.parent / 'result.json') or read_account(path)
         for path in out.glob('*/seed*/cell.json')
     ]
     return sorted(
         cells,
-        key=lambda c: (c['pair'], c['method'] != BASELINE, c['method'], c['seed']),
+        key=lambda c: (c['pair'], not c['alone'], c['method'], c['seed']),
     )
 
 
@@ -32,33 +33,46 @@ def summarize(cells: List[dict]) -> List[dict]:
         cells (list[dict]): As :func:`read_cells` returns them.
 
     Returns:
-        list[dict]: Top-1 in percent and seconds; ``std`` is the sample standard
-        deviation over the seeds; ``gain`` is to the mean of the pair's own baseline.
+        list[dict]: The metric as it is shown, such as in percent, and seconds; ``std``
+        is the sample standard deviation over the seeds; ``gain`` is to the mean of
+        ``baseline``, the method that is the same student alone, in the same pair.
     """
     groups: Dict[str, List[dict]] = {}
     for cell in cells:
         groups.setdefault(cell['stem'], []).append(cell)
-    rows = [_row(group) for group in groups.values()]
-    baselines = {r['pair']: r for r in rows if r['method'] == BASELINE}
-    for row in rows:
-        base = baselines.get(row['pair'])
-        row['gain'] = row['published_gain'] = None
-        if base and base is not row:
+    rows = {stem: _row(group) for stem, group in groups.items()}
+    configs = {stem: group[-1] for stem, group in groups.items()}
+    for stem, row in rows.items():
+        base = rows.get(_baseline(stem, configs))
+        row['baseline'] = row['gain'] = row['published_gain'] = None
+        if base:
+            row['baseline'] = base['method']
             row['gain'] = _minus(row['last_mean'], base['last_mean'])
             row['published_gain'] = _minus(row['published'], base['published'])
-    return rows
+    return [*rows.values()]
+
+
+def _baseline(stem: str, cells: Dict[str, dict]) -> Optional[str]:
+    """Return the stem of what a config gains over, None where that is not clear."""
+    cell = cells[stem]
+    alone = {s: c for s, c in cells.items() if c['alone'] and c['pair'] == cell['pair']}
+    named = [s for s, c in alone.items() if c['method'] == BASELINE]
+    same = [s for s, c in alone.items() if c['student'] == cell['student']]
+    choice = named or same
+    return choice[0] if len(choice) == 1 and choice != [stem] else None
 
 
 def _row(group):
     first = group[-1]
+    metric = Metric.of(first['metric'])
     done = [cell for cell in group if 'last' in cell]
-    last = [cell['last']['top1'] for cell in done]
-    best = [cell['best']['top1'] for cell in done]
+    last = [metric.scale * cell['last']['value'] for cell in done]
+    best = [metric.scale * cell['best']['value'] for cell in done]
     teacher, _, student = first['pair'].partition('_')
     return dict(
         method=first['method'],
         pair=first['pair'],
-        teacher=teacher,
+        teacher=teacher if student else '',
         student=student,
         seeds=_seeds(done),
         failed=_seeds(c for c in group if c not in done and c['status'] == 'failed'),

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import mimetypes
 from html import escape
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Sequence, Union
@@ -12,9 +13,21 @@ from mmkd.provenance import revision, versions
 from mmkd.visualization.artifact import Artifact, read_artifacts
 from mmkd.visualization.run_log import RunLog, find_runs
 
-from .benchmarks import benchmark_table, find_benchmarks
 from .page import download, page, paragraph, picture, table
 from .runs import run_items
+
+#: What is said of a folder without anything to show.
+NOTHING = (
+    'holds nothing to report; looked for the results of tools/run_benchmark.py, '
+    'tools/linear_probe.py and tools/analysis (JSON), and for */vis_data/scalars.json '
+    'of trainings.'
+)
+#: What is said of a benchmark's folder without what is shown of it.
+OUTDATED = (
+    'holds results.csv and curves.csv of an older mmkd and no results.json, so the '
+    'benchmark is not shown; python tools/run_benchmark.py --report-only --out DIR '
+    'writes it, where DIR is the folder with the trainings (NAME/seedN).'
+)
 
 
 def write_html_report(
@@ -22,8 +35,8 @@ def write_html_report(
 ) -> List[str]:
     """Join what lies at and below folders into one file that needs no other.
 
-    It holds the benchmarks of ``tools/run_benchmark.py``, every
-    :class:`~mmkd.visualization.Artifact` and the training logs of MMEngine's Runner.
+    It holds every :class:`~mmkd.visualization.Artifact`, those of benchmarks among
+    them, and the training logs of MMEngine's Runner.
 
     Args:
         folders (list): Where to look.
@@ -41,34 +54,26 @@ def write_html_report(
             raise DataError(f'{folder} is no folder; give the folders of the results.')
     names = _names([Path(folder).resolve() for folder in folders])
     amiss: List[str] = []
-    benchmarks: Dict[Path, str] = {}
     artifacts: Dict[Path, Artifact] = {}
     runs: Dict[Path, str] = {}
+    places: Dict[Path, str] = {}  # of the artifacts
     for folder, name in names.items():
-        found = find_benchmarks(folder), read_artifacts(folder), find_runs(folder)
-        if not any(found):
-            amiss.append(f'{name} holds nothing to report.')
-        benchmarks.update((p, _shown(p.parent, folder, name)) for p in found[0])
-        artifacts.update(found[1])
-        runs.update((p, _shown(p, folder, name)) for p in found[2])
-    if not (benchmarks or artifacts or runs):
-        raise DataError(
-            f'{", ".join(names.values())}: nothing to report; looked for results.csv '
-            'of tools/run_benchmark.py, the JSON files of tools/linear_probe.py and '
-            'tools/analysis, and */vis_data/scalars.json of trainings.'
-        )
+        results, trainings = read_artifacts(folder), find_runs(folder)
+        old = [f'{_shown(p, folder, name)} {OUTDATED}' for p in _outdated(folder)]
+        amiss += old or ([] if results or trainings else [f'{name} {NOTHING}'])
+        artifacts.update(results)
+        places.update((p, _shown(p.parent, folder, name)) for p in results)
+        runs.update((p, _shown(p, folder, name)) for p in trainings)
+    if not (artifacts or runs):
+        raise DataError(' '.join(amiss))
+    titles = [artifact.title for artifact in artifacts.values()]
+    results = []
+    for path, artifact in artifacts.items():
+        same = titles.count(artifact.title) > 1
+        head = f'{artifact.title} ({places[path]})' if same else artifact.title
+        results.append((head, _artifact(path, places[path], artifact, amiss)))
     parts = [
-        (
-            'Benchmarks',
-            [(benchmarks[path], _benchmark(path, runs, amiss)) for path in benchmarks],
-        ),
-        (
-            'Evaluation and analysis',
-            [
-                (each.title, _artifact(path, each, amiss))
-                for path, each in artifacts.items()
-            ],
-        ),
+        ('Results', results),
         ('Training runs', run_items({name: RunLog(run) for run, name in runs.items()})),
     ]
     footer = _provenance(names.values())
@@ -90,40 +95,54 @@ def _shown(path: Path, folder: Path, name: str) -> str:
     return PurePosixPath(name, path.relative_to(folder)).as_posix()
 
 
-def _benchmark(path: Path, runs: Dict[Path, str], amiss: List[str]) -> str:
-    parts = [benchmark_table(path)]
-    curves = path.with_name('curves.png')  # none before a cell has ended
-    # Where the logs are there, too, the same curves are drawn from them.
-    if curves.exists() and not any(path.parent in run.parents for run in runs):
-        parts.append(_picture(curves, 'Validation curves', amiss))
-    return '\n'.join(parts)
+def _outdated(folder: Path) -> List[Path]:
+    """Return the folders of benchmarks that have no artifact."""
+    tables = sorted(folder.rglob('results.csv'))
+    return [
+        path.parent
+        for path in tables
+        if path.with_name('curves.csv').exists()
+        and not path.with_name('results.json').exists()
+    ]
 
 
-def _artifact(path: Path, artifact: Artifact, amiss: List[str]) -> str:
+def _artifact(path: Path, place: str, artifact: Artifact, amiss: List[str]) -> str:
     parts = [paragraph(artifact.about)]
     if artifact.picture:
-        # Beside its JSON, whatever path the file claims.
-        beside = path.with_name(Path(artifact.picture).name)
-        parts.append(_picture(beside, artifact.title, amiss))
+        try:
+            parts.append(picture(_beside(path, artifact.picture), artifact.title))
+        except (OSError, SyntaxError):  # as Pillow says that a file is no whole picture
+            parts.append(_missing(path, 'picture', artifact.picture, amiss))
     if artifact.rows:
         parts.append(table(artifact.rows, artifact.title, artifact.corner))
     data = path.read_bytes()
     made = json.loads(data)['made']
     date = made.pop('date')
     origin = ', '.join(f'{key} {value}' for key, value in made.items())
-    saved = download(path.name, data, 'application/json')
-    source = f'All figures: {saved}. Made on {escape(date)} with {escape(origin)}.'
+    saved = [download(path.name, data, 'application/json')]
+    for name in artifact.files:
+        kind = mimetypes.guess_type(name)[0] or 'application/octet-stream'
+        try:
+            saved.append(download(Path(name).name, _beside(path, name), kind))
+        except OSError:
+            parts.append(_missing(path, 'file', name, amiss))
+    source = (
+        f'All figures: {", ".join(saved)}. From {escape(place)}, made on '
+        f'{escape(date)} with {escape(origin)}.'
+    )
     parts.append(f'<p class="source">{source}</p>')
     return '\n'.join(parts)
 
 
-def _picture(path: Path, alt: str, amiss: List[str]) -> str:
-    try:
-        return picture(path.read_bytes(), alt)
-    except (OSError, SyntaxError):  # as Pillow says that a file is no whole picture
-        said = f'The picture {path.name} is missing or damaged.'
-        amiss.append(f'{path.parent.name}: {said}')
-        return paragraph(said, 'missing')
+def _beside(path: Path, name: str) -> bytes:
+    """Read a file beside an artifact's JSON, whatever path that claims."""
+    return path.with_name(Path(name).name).read_bytes()
+
+
+def _missing(path: Path, what: str, name: str, amiss: List[str]) -> str:
+    text = f'The {what} {Path(name).name} is missing or damaged.'
+    amiss.append(f'{path.parent.name}: {text}')
+    return paragraph(text, 'missing')
 
 
 def _provenance(names) -> List[str]:

@@ -9,6 +9,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from PIL import Image
 
+from mmkd.visualization.tables import cell_text
+
 from .style import STYLE
 
 #: A heading and the HTML below it.
@@ -134,15 +136,14 @@ def table(rows: Dict[str, Dict[str, Any]], caption: str, corner: str = '') -> st
     """Return a table, in a box of its own that scrolls where the page is narrow.
 
     Args:
-        rows (dict): As :func:`~mmkd.visualization.markdown_table` takes them; None is
-            a cell without a figure.
+        rows (dict): As :func:`~mmkd.visualization.markdown_table` takes them.
         caption (str): What the table shows; for who hears the page, as the heading or
             the text above says it.
         corner (str): Head of the column of names.
     """
     columns = list(next(iter(rows.values())))
     cells = {
-        name: [_text(row.get(column)) for column in columns]
+        name: [cell_text(row.get(column), NONE) for column in columns]
         for name, row in rows.items()
     }
     kinds = [_kind(column) for column in zip(*cells.values())]
@@ -174,16 +175,6 @@ def _kind(column: Sequence[str]) -> str:
 
 def _breakable(name: str) -> str:
     return re.sub('([/_])', r'\1<wbr>', escape(name))
-
-
-def _text(cell: Any) -> str:
-    if cell is None:
-        return NONE
-    if isinstance(cell, float) and 0 < abs(cell) < 0.001:
-        return f'{cell:.1e}'
-    if isinstance(cell, float):
-        return f'{cell:.3f}' if abs(cell) <= 1 else f'{cell:.1f}'
-    return f'{cell:,}' if isinstance(cell, int) else str(cell)
 
 
 def _link(id_: str, text: str) -> str:

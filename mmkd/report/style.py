@@ -49,7 +49,7 @@ h2 {
 }
 h3 { margin: 2.25rem 0 0.5rem; font-size: 1.1rem; max-width: 46rem; }
 h2 + section > h3 { margin-top: 1rem; }
-p, ul.notes { max-width: 46rem; margin: 0.5rem 0; }
+p { max-width: 46rem; margin: 0.5rem 0; }
 p { white-space: pre-line; }
 a { color: var(--link); text-decoration-thickness: 1px; text-underline-offset: 2px; }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
@@ -58,8 +58,7 @@ nav ul ul { margin: 0.15rem 0 0.75rem; padding-left: 1.25rem; }
 nav li { margin: 0.2rem 0; line-height: 1.4; }
 nav a { text-decoration: none; }
 nav a:hover { text-decoration: underline; }
-.source, .notes, footer { color: var(--muted); font-size: 0.875rem; }
-.notes { padding-left: 1.1rem; }
+.source, footer { color: var(--muted); font-size: 0.875rem; }
 .missing { color: var(--alert); }
 .pictures { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: flex-start; }
 figure { min-width: 0; max-width: 100%; margin: 1rem 0; }
@@ -155,7 +154,7 @@ footer {
   figure, tr { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   .scroll, .long { max-height: none; overflow: visible; background: none; }
-  .source, .notes, footer { font-size: 8.5pt; }
+  .source, footer { font-size: 8.5pt; }
   table { font-size: 7.5pt; }
   th, td { padding: 0.15rem 0.3rem; }
   thead th { min-width: 0; }

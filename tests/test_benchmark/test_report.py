@@ -2,29 +2,33 @@
 
 import csv
 import json
+from pathlib import Path
 
 import cv2
 import pytest
 
 from mmkd.benchmark import write_report
 from mmkd.errors import ConfigError
+from mmkd.visualization import Artifact
 
 REQUEST = dict(epochs=None, classes=None, fraction=1.0, options=None)
+TOP1 = dict(metric='accuracy/top1', unit='epoch', length=240)
+AP = dict(metric='coco/bbox_mAP', unit='iteration', length=400)
 
 
 def put(out, method, seed, last=None, best=None, reduced=(), **more):
-    pair = 'resnet56_resnet20'
     cell = dict(
-        stem=f'{method}_{pair}',
+        TOP1,
         method=method,
-        pair=pair,
+        pair='resnet56_resnet20',
+        alone=method == 'none',
+        student='a',
         seed=seed,
         config='0123456789',
         published=dict(none=69.06, kd=70.66),
         reduced=list(reduced),
         request=dict(REQUEST),
         dataset='mmkd.CIFAR100, split test',
-        max_epochs=240,
         status='failed',
         wall_seconds=60.0 + seed,
         revisions=['abc'],
@@ -33,17 +37,32 @@ def put(out, method, seed, last=None, best=None, reduced=(), **more):
         date='2024-01-01',
     )
     cell.update(more)
+    cell.setdefault('stem', f'{method}_{cell["pair"]}')
     folder = out / cell['stem'] / f'seed{seed}'
     folder.mkdir(parents=True)
     (folder / 'cell.json').write_text(json.dumps(cell))
     if last is not None:
         cell.update(
-            last=dict(epoch=2, top1=last),
-            best=dict(epoch=1, top1=best),
+            last=dict(step=2, value=last),
+            best=dict(step=1, value=best),
             curve=[[1, best], [2, last]],
             train_loss=[[1, 2.5], [2, 1.5]],
         )
         (folder / 'result.json').write_text(json.dumps(cell))
+
+
+def put_old(out, method, last):
+    """A result as it was written before other metrics than top-1 were known."""
+    put(out, method, 0, last, last)
+    folder = out / f'{method}_resnet56_resnet20/seed0'
+    for name in ('cell.json', 'result.json'):
+        cell = json.loads((folder / name).read_text())
+        for key in ('alone', 'student', 'metric', 'unit'):
+            del cell[key]
+        cell['max_epochs'] = cell.pop('length')
+        for key in {'last', 'best'} & set(cell):
+            cell[key] = dict(epoch=cell[key]['step'], top1=cell[key]['value'])
+        (folder / name).write_text(json.dumps(cell))
 
 
 def table(out):
@@ -95,13 +114,112 @@ def test_means_spread_and_gain(tmp_path):
 
 def test_gain_needs_the_baseline_of_the_same_pair(tmp_path):
     put(tmp_path, 'kd', 0, 50.0, 50.0)
-    put(tmp_path, 'none', 0, 40.0, 40.0, pair='a_b', stem='none_a_b')
+    put(tmp_path, 'none', 0, 40.0, 40.0, pair='a_b')
     assert table_gain(tmp_path) == ''
 
 
-def table_gain(out):
+def table_gain(out, method='kd'):
     write_report(out)
-    return table(out)['kd']['gain']
+    return table(out)[method]['gain']
+
+
+def put_quickstart(out):
+    """Two seeds of a student and a method, named by files and not by networks."""
+    for seed in (0, 1):
+        more = dict(AP, pair='quickstart', published={}, stem='student')
+        put(out, 'student', seed, 0.25 + seed / 50, 0.27, alone=True, **more)
+        more['stem'] = 'luminet'
+        put(out, 'luminet', seed, 0.4 + seed / 10, 0.5, **more)
+
+
+def test_detectors_have_ap_in_percent(tmp_path):
+    put_quickstart(tmp_path)
+    text = write_report(tmp_path)
+    assert text.startswith('# Benchmark, as configured: 400 iterations\n')
+    heads = cells_of(text, 'method, pair')
+    assert heads[1:5] == ['seeds', 'last box AP (%)', 'best box AP (%)', 'gain']
+    assert 'published' not in text  # nothing is
+    assert cells_of(text, 'luminet,')[:5] == [
+        'luminet, quickstart',
+        '0 1',
+        '45.0 ± 7.1',
+        '50.0 ± 0.0',
+        '+19.0',
+    ]
+    assert 'of the student alone (student)' in text
+    row = table(tmp_path)['luminet']
+    assert row['metric'] == 'box AP (%)' and float(row['last_mean']) == 45.0
+    assert (row['teacher'], row['student']) == ('', '')
+    with open(tmp_path / 'curves.csv') as file:
+        first = next(csv.DictReader(file))
+    assert first['iteration'] == '1' and first['bbox_mAP'] == '0.27'
+
+
+def test_a_teacher_beside_its_student_is_no_baseline(tmp_path):
+    put_quickstart(tmp_path)
+    more = dict(AP, pair='quickstart', published={}, stem='teacher', student='b')
+    put(tmp_path, 'teacher', 0, 0.7, 0.7, alone=True, **more)
+    write_report(tmp_path)
+    gains = {name: row['gain'] for name, row in table(tmp_path).items()}
+    assert gains.pop('luminet') and gains == dict(student='', teacher='')
+    # Of two students that are the same, neither can be told to be it.
+    put(
+        tmp_path, 'longer', 0, 0.3, 0.3, alone=True, **dict(more, student='a', stem='l')
+    )
+    assert table_gain(tmp_path, 'luminet') == ''
+
+
+def test_results_of_before_are_read(tmp_path):
+    put_old(tmp_path, 'none', 40.0)
+    put_old(tmp_path, 'kd', 41.0)
+    put(tmp_path, 'dkd', 0, 43.0, 43.0)
+    text = write_report(tmp_path)
+    assert cells_of(text, 'kd,')[2:5] == ['41.00', '41.00', '+1.00']
+    assert cells_of(text, 'dkd,')[2:5] == ['43.00', '43.00', '+3.00']
+    assert text.startswith('# Benchmark, as configured: 240 epochs\n')
+    put_old(tmp_path / 'same', 'kd', 41.0)
+    put(tmp_path / 'new', 'kd', 0, 41.0, 41.0)
+    write_report(tmp_path / 'same')
+    write_report(tmp_path / 'new')
+    for name in ('results.md', 'results.csv', 'curves.csv'):
+        texts = [(tmp_path / each / name).read_text() for each in ('same', 'new')]
+        assert texts[0] == texts[1]
+
+
+def test_the_result_is_an_artifact(tmp_path):
+    put_quickstart(tmp_path)
+    text = write_report(tmp_path)
+    artifact = Artifact.read(tmp_path / 'results.json')
+    assert text.startswith(f'# {artifact.title}\n')
+    assert [*artifact.rows] == ['student, quickstart', 'luminet, quickstart']
+    assert all(f'- {note}\n' in text for note in artifact.about.splitlines())
+    values = artifact.values
+    assert values['metric'] == 'coco/bbox_mAP'
+    assert values['rows'][1]['gain'] == pytest.approx(19.0)
+    assert len(values['curves']) == 8  # every validation
+    assert (tmp_path / artifact.picture).exists()
+    assert all((tmp_path / name).exists() for name in artifact.files)
+    assert not list(tmp_path.glob('*.part'))
+
+
+@pytest.mark.parametrize('name', ['results.md', 'curves.csv', 'curves.png'])
+def test_a_kill_leaves_what_was_written_before(tmp_path, monkeypatch, name):
+    put(tmp_path, 'kd', 0, 50.0, 51.0)
+    write_report(tmp_path)
+    before = (tmp_path / name).read_bytes()
+    put(tmp_path, 'dkd', 0, 50.0, 51.0)
+    write = Path.write_bytes
+
+    def killed(path, data):
+        if not path.name.startswith(name):
+            return write(path, data)
+        write(path, data[:10])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, 'write_bytes', killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(tmp_path)
+    assert (tmp_path / name).read_bytes() == before
 
 
 def test_failed_and_unfinished_cells_are_shown(tmp_path):
@@ -131,6 +249,7 @@ def test_the_title_says_what_was_reduced(tmp_path):
 def test_the_title_says_what_options_changed(tmp_path):
     options = {'train_cfg.max_epochs': 2, 'train_dataloader.dataset.data_root': 'x'}
     options['train_dataloader.dataset.check_md5'] = False
+    options['benchmark.metric'] = 'accuracy/top1'
     put(tmp_path, 'kd', 0, 50.0, 50.0, request=dict(REQUEST, options=options))
     assert write_report(tmp_path).startswith(
         '# Benchmark, CHANGED: train_cfg.max_epochs=2\n'

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import cv2
@@ -46,6 +48,27 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
 )
 published = dict(none=60.0, kd=61.5)
+"""
+#: The quickstart's detectors on four scenes. The teacher is the student untrained.
+DETECTOR = """
+_base_ = {student!r}
+data = dict(data_root={root!r}, digits=dict(num_train=4, num_val=2))
+train_dataloader = dict(batch_size=2, dataset=data)
+val_dataloader = dict(dataset=data)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file={root!r} + '/annotations/instances_val.json')
+test_evaluator = val_evaluator
+train_cfg = dict(max_iters=3, val_interval=2)
+param_scheduler = []
+"""
+TAUGHT = """
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=_base_.model,
+    teacher=dict(config=_base_.model, allow_untrained=True),
+    losses=dict(loss_kd=dict(type='KDLoss', on='roi.logits')),
+)
 """
 
 
@@ -91,15 +114,48 @@ def call_here(monkeypatch, *arguments):
     runpy.run_path(str(TOOL), run_name='__main__')
 
 
+class NoJob:
+    """Ends at once, as a training that cannot be built."""
+
+    resumed_from = None
+    gpu = None
+
+    def __init__(self, cell, *args):
+        self.cell = cell
+
+    def poll(self):
+        (self.cell.folder / 'train.log').write_text('no such model\n')
+        return 1
+
+    def signal(self, number):
+        pass
+
+
+class HereJob(NoJob):
+    """Trains in this process, which has imported everything already."""
+
+    def poll(self):
+        cell = self.cell
+        cell.prepare()
+        arguments = ['train.py', cell.config, '--work-dir', cell.folder]
+        # MMEngine's Runners of one name and second would share a log.
+        arguments += ['--cfg-options', f'experiment_name={cell.stem}{cell.seed}']
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, 'argv', [*map(str, arguments)])
+            runpy.run_path(str(ROOT / 'tools/train.py'), run_name='__main__')
+        cell.note(wall_seconds=1.0)
+        return 0
+
+
 @pytest.fixture(scope='module')
 def finished(configs, tmp_path_factory):
     out = tmp_path_factory.mktemp('benchmark') / 'out'
     command = [configs[NONE], configs[KD], '--seeds', 0, 1, '--out', out]
     command += ['--epochs', 2]
-    tool = start(*command)
-    output, errors = tool.communicate(timeout=300)
-    assert tool.returncode == 0, output + errors
-    return out, command, output
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as output:
+        patch.setattr('mmkd.benchmark.pool.Job', HereJob)
+        call_here(patch, *command)
+    return out, command, output.getvalue()
 
 
 def result(out, name, seed):
@@ -110,13 +166,13 @@ def test_two_configs_with_two_seeds(finished):
     out, _, output = finished
     for name in (NONE, KD):
         for seed in (0, 1):
-            one = result(out, name, seed)
-            assert one['seed'] == seed and one['wall_seconds'] > 0
-            assert [epoch for epoch, _ in one['curve']] == [1, 2]
-            assert one['last'] == dict(epoch=2, top1=one['curve'][1][1])
-            assert one['best']['top1'] == max(top1 for _, top1 in one['curve'])
-            assert [epoch for epoch, _ in one['train_loss']] == [1, 2]
-            assert re.fullmatch('[0-9a-f]{10}', one['config'])
+            cell = result(out, name, seed)
+            assert cell['seed'] == seed and cell['wall_seconds'] > 0
+            assert [epoch for epoch, _ in cell['curve']] == [1, 2]
+            assert cell['last'] == dict(step=2, value=cell['curve'][1][1])
+            assert cell['best']['value'] == max(top1 for _, top1 in cell['curve'])
+            assert [epoch for epoch, _ in cell['train_loss']] == [1, 2]
+            assert re.fullmatch('[0-9a-f]{10}', cell['config'])
             assert f'{name} seed {seed}: finished' in output
     assert result(out, NONE, 0)['curve'] != result(out, NONE, 1)['curve']
     assert result(out, NONE, 0)['config'] != result(out, KD, 0)['config']
@@ -131,7 +187,7 @@ def test_the_report_is_printed_and_says_that_it_is_reduced(finished):
     assert text.startswith('# Benchmark, REDUCED: 2 of 4 epochs\n')
     assert 'full protocol, not comparable' in text
     assert re.search(r'\| kd, big -> small +\|.* 61\.50 \|', text)
-    for name in ('results.csv', 'curves.csv', 'curves.png'):
+    for name in ('results.csv', 'results.json', 'curves.csv', 'curves.png'):
         assert (out / name).stat().st_size > 0
 
 
@@ -184,23 +240,6 @@ def test_killed_and_called_again_it_ends_the_same(
     assert len(re.findall('^--- .* --resume .*epoch_1.pth$', log, re.MULTILINE)) == 1
 
 
-class NoJob:
-    """Ends at once, as a training that cannot be built."""
-
-    resumed_from = None
-    gpu = None
-
-    def __init__(self, cell, *args):
-        self.cell = cell
-
-    def poll(self):
-        (self.cell.folder / 'train.log').write_text('no such model\n')
-        return 1
-
-    def signal(self, number):
-        pass
-
-
 def test_a_failure_is_reported_at_the_end(configs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('mmkd.benchmark.pool.Job', NoJob)
     with pytest.raises(SystemExit) as stopped:
@@ -226,3 +265,24 @@ def test_a_stop_says_how_to_go_on(configs, tmp_path, monkeypatch, capsys, number
         call_here(monkeypatch, configs[KD], '--seeds', 0, '--out', tmp_path / 'out')
     assert stopped.value.code == code
     assert 'the same command goes on' in capsys.readouterr().err
+
+
+def test_detectors_are_cells_too(tmp_path, monkeypatch, capsys):
+    """By iterations, judged by AP, and named by their files and folder."""
+    student = str(ROOT / 'configs/quickstart/student.py')
+    text = DETECTOR.format(student=student, root=str(tmp_path / 'digits'))
+    configs = [tmp_path / 'cells/student.py', tmp_path / 'cells/kd.py']
+    configs[0].parent.mkdir()
+    configs[0].write_text(text)
+    configs[1].write_text(text + TAUGHT)
+    monkeypatch.setattr('mmkd.benchmark.pool.Job', HereJob)
+    out = tmp_path / 'out'
+    call_here(monkeypatch, *configs, '--seeds', 0, '--out', out)
+    printed = capsys.readouterr().out
+    assert 'Benchmark, as configured: 3 iterations' in printed
+    assert 'last box AP (%)' in printed
+    assert 'Metric: box AP (%) on mmkd.DigitsDataset, instances_val.json' in printed
+    row = r'\| kd, cells +\| +0 \| +\d\.\d \| +\d\.\d \| +[+-]\d\.\d \|'
+    assert re.search(row, printed)
+    assert [step for step, _ in result(out, 'kd', 0)['curve']] == [2, 3]
+    assert (out / 'kd/seed0/iter_3.pth').exists()

@@ -4,9 +4,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmkd.benchmark.plan import config_hash
+from mmkd.benchmark.hashes import config_hash
 from mmkd.benchmark.shrink import shrink
 from mmkd.benchmark.slicing import slice_teachers
+from mmkd.configs import load_config
 from mmkd.errors import CheckpointError, ConfigError
 
 
@@ -98,6 +99,18 @@ def test_warm_up_and_cosine_scale():
     assert (cosine.T_max, cosine.end) == (28, 30)
 
 
+def test_the_schedule_of_detectors_scales():
+    """Its warm-up is by iterations, of which an epoch keeps its number."""
+    stock = load_config('mmdet::_base_/schedules/schedule_1x.py')
+    cfg = config()
+    cfg.train_cfg, cfg.param_scheduler = stock.train_cfg, stock.param_scheduler
+    cfg, done = shrink(cfg, epochs=3)
+    warmup, steps = cfg.param_scheduler
+    assert (warmup.begin, warmup.end, warmup.by_epoch) == (0, 125, False)
+    assert (steps.begin, steps.end, steps.milestones) == (0, 3, [1, 2])
+    assert done == ['3 of 12 epochs'] and cfg.train_cfg.max_epochs == 3
+
+
 @pytest.mark.parametrize(
     'change, says',
     [
@@ -105,7 +118,7 @@ def test_warm_up_and_cosine_scale():
         ({'param_scheduler.by_epoch': False}, 'MultiStepLR'),
         ({'param_scheduler.type': 'ExponentialLR'}, 'ExponentialLR'),
         ({'param_scheduler': dict(type='LinearLR', end=48)}, 'too few'),
-        ({'train_cfg': dict(by_epoch=False, max_iters=9)}, 'max_iters'),
+        ({'train_cfg': dict(by_epoch=False, max_iters=9)}, 'here of 9 iterations'),
         ({'train_cfg.dynamic_intervals': [(9, 1)]}, 'dynamic_intervals'),
         ({'custom_hooks': [dict(type='X', switch_epoch=9)]}, 'switch_epoch'),
         ({'model.losses.loss_kd.weight': dict(warmup_iters=9)}, 'loss_kd'),
@@ -174,6 +187,11 @@ def test_other_data_sets_and_heads_are_named():
     cfg.train_dataloader.dataset.dataset.type = 'ImageNet'
     with pytest.raises(ConfigError, match='train_dataloader reads ImageNet'):
         shrink(cfg, fraction=0.5)
+    cfg = config()
+    both = [cfg.train_dataloader.dataset, cfg.val_dataloader.dataset]
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=both)
+    with pytest.raises(ConfigError, match='reads mmkd.CIFAR100 and mmkd.CIFAR100'):
+        shrink(cfg, hold_out=0.5)
     cfg = config()
     cfg.model.teacher.config.model.head.type = 'VisionTransformerClsHead'
     with pytest.raises(ConfigError, match='VisionTransformerClsHead'):

@@ -35,13 +35,13 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.open, self.found, self.texts = [], [], {}
+        self.open, self.tags, self.texts = [], [], {}
         self.tables = []
         self.feed(path.read_text(encoding='utf-8'))
         assert not self.open
 
     def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
+        self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
         if tag == 'table':
@@ -60,7 +60,7 @@ class Page(HTMLParser):
             self.tables[-1][-1][-1] += data
 
     def all(self, tag):
-        return [attrs for name, attrs in self.found if name == tag]
+        return [attrs for name, attrs in self.tags if name == tag]
 
     def text(self, tag):
         return ' '.join(self.texts.get(tag, []))
@@ -111,14 +111,18 @@ def put_cell(out, method, last, reduced=()):
         reduced=list(reduced),
         request=dict(epochs=None, classes=None, fraction=1.0, options=None),
         dataset='a data set',
-        max_epochs=2,
+        alone=method == 'none',
+        student='a',
+        metric='accuracy/top1',
+        unit='epoch',
+        length=2,
         status='done',
         wall_seconds=61.0,
         versions=dict(mmkd='0', torch='2'),
         device='a device',
         date='2024-01-01',
-        last=dict(epoch=2, top1=last),
-        best=dict(epoch=1, top1=last + 1),
+        last=dict(step=2, value=last),
+        best=dict(step=1, value=last + 1),
         curve=[[1, last + 1], [2, last]],
     )
     folder = out / cell['stem'] / 'seed0'
@@ -153,23 +157,21 @@ def test_structure(work, tmp_path):
     assert amiss == []
     assert page.all('html') == [dict(lang='en')]
     assert not page.all('script')
-    refs = [v for _, attrs in page.found for k, v in attrs.items() if k in REFERENCES]
+    refs = [v for _, attrs in page.tags for k, v in attrs.items() if k in REFERENCES]
     assert refs and all(ref.startswith(('#', 'data:')) for ref in refs)
     assert not re.search(r'url\(|@import', page.text('style'))
-    ids = [attrs['id'] for _, attrs in page.found if 'id' in attrs]
+    ids = [attrs['id'] for _, attrs in page.tags if 'id' in attrs]
     assert len(ids) == len(set(ids))
     anchors = [ref[1:] for ref in refs if ref.startswith('#')]
     assert sorted(anchors) == sorted(ids)  # the contents lead everywhere
-    levels = [int(tag[1]) for tag, _ in page.found if re.fullmatch('h[1-6]', tag)]
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch('h[1-6]', tag)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(b - a <= 1 for a, b in zip(levels, levels[1:]))
     assert all(image['alt'] for image in page.all('img'))
     assert {'Probe on digits', 'Wide'} < {image['alt'] for image in page.all('img')}
     assert all(head['scope'] in ('row', 'col') for head in page.all('th'))
     assert len(page.all('caption')) == len(page.tables) == 4
-    assert page.text('h2').split(' ') == (
-        'Benchmarks Evaluation and analysis Training runs'.split()
-    )
+    assert page.text('h2').split(' ') == ('Results Training runs'.split())
 
 
 REFERENCES = ('src', 'href', 'srcset', 'action', 'data', 'poster', 'background')
@@ -250,8 +252,8 @@ def test_other_and_broken_files_do_not_matter(tmp_path):
 def test_benchmark(work, tmp_path):
     page, _ = report(tmp_path, work)
     rows = page.rows('method, pair')
-    assert [*rows] == ['none, resnet56 → resnet20', 'kd, resnet56 → resnet20']
-    assert rows['kd, resnet56 → resnet20'] == {
+    assert [*rows] == ['none, resnet56 -> resnet20', 'kd, resnet56 -> resnet20']
+    assert rows['kd, resnet56 -> resnet20'] == {
         'seeds': '0',
         'last top-1 (%)': '50.50',
         'best top-1 (%)': '51.50',
@@ -262,10 +264,14 @@ def test_benchmark(work, tmp_path):
         'config': '0123abcdef',
         'revision': '–',
     }
-    assert 'work/bench' in page.text('h3')
-    assert 'Benchmark, as configured: 2 epochs' in page.text('p')
-    assert 'Metric: top-1 accuracy in % on a data set' in page.text('li')
-    assert 'not comparable' not in page.text('p')
+    assert 'Benchmark, as configured: 2 epochs' in page.text('h3')
+    assert 'Metric: top-1 (%) on a data set' in page.text('p')
+    assert 'From work/bench, made on' in page.text('p')
+    assert 'not comparable' not in page.text('th')
+    saved = {each.get('download'): each['href'] for each in page.all('a')}
+    for name in ('results.json', 'results.csv', 'curves.csv'):
+        data = (work / 'bench' / name).read_bytes()
+        assert b64decode(saved[name].split(',')[1]) == data
 
 
 def test_a_reduced_benchmark_without_its_logs(tmp_path):
@@ -273,15 +279,61 @@ def test_a_reduced_benchmark_without_its_logs(tmp_path):
     write_report(tmp_path / 'b')
     page, _ = report(tmp_path, tmp_path / 'b')
     (row,) = page.rows('method, pair').values()
-    assert row['published top-1 (%), full protocol'] == '70.66'
-    assert 'REDUCED: 2 of 9 epochs' in page.text('p')
-    assert 'not comparable' in page.text('p')
+    head = 'published top-1 (%) (full protocol, not comparable)'
+    assert row[head] == '70.66'
+    assert 'REDUCED: 2 of 9 epochs' in page.text('h3')
     (image,) = page.all('img')
     curves = (tmp_path / 'b/curves.png').read_bytes()
     assert b64decode(image['src'].split(',')[1]) == curves
-    (tmp_path / 'b/curves.png').unlink()  # there is none before a cell has ended
+
+
+def test_a_benchmark_without_a_result_has_no_curves(tmp_path):
+    put_cell(tmp_path / 'b', 'kd', 50.0)
+    (tmp_path / 'b/kd_resnet56_resnet20/seed0/result.json').unlink()
+    path = tmp_path / 'b/kd_resnet56_resnet20/seed0/cell.json'
+    cell = json.loads(path.read_text())
+    for key in ('last', 'best', 'curve'):
+        del cell[key]
+    path.write_text(json.dumps(cell))
+    write_report(tmp_path / 'b')
     page, amiss = report(tmp_path, tmp_path / 'b')
     assert amiss == [] and not page.all('img')
+    (row,) = page.rows('method, pair').values()
+    assert (row['seeds'], row['last top-1 (%)']) == ('unfinished: 0', '–')
+
+
+def test_two_benchmarks_are_told_apart(tmp_path):
+    for name in ('a', 'b'):
+        put_cell(tmp_path / 'w' / name, 'kd', 50.0)
+        write_report(tmp_path / 'w' / name)
+    page, _ = report(tmp_path, tmp_path / 'w')
+    title = 'Benchmark, as configured: 2 epochs'
+    assert page.text('h3') == f'{title} (w/a) {title} (w/b)'
+
+
+def test_a_benchmark_of_before_is_named(tmp_path):
+    """Its folder may hold the trainings, or only what was copied from there."""
+    put_cell(tmp_path / 'w/old', 'kd', 50.0)
+    write_report(tmp_path / 'w/old')
+    (tmp_path / 'w/old/results.json').unlink()
+    with pytest.raises(DataError, match='^w/old holds results.csv .* --report-only'):
+        report(tmp_path, tmp_path / 'w')
+    put_artifact(tmp_path / 'w/probe')
+    _, amiss = report(tmp_path, tmp_path / 'w')
+    assert len(amiss) == 1 and 'w/old holds results.csv and curves.csv' in amiss[0]
+    write_report(tmp_path / 'w/old')  # as --report-only does
+    page, amiss = report(tmp_path, tmp_path / 'w')
+    assert amiss == [] and page.rows('method, pair')
+
+
+def test_a_lost_file_is_said_in_its_place(tmp_path):
+    put_artifact(tmp_path / 'a', files=['../secret.csv', 'there.csv'])
+    (tmp_path / 'secret.csv').write_text('secret')
+    (tmp_path / 'a/there.csv').write_text('x')
+    page, amiss = report(tmp_path, tmp_path / 'a')
+    assert amiss == ['a: The file secret.csv is missing or damaged.']
+    saved = [each['download'] for each in page.all('a') if 'download' in each]
+    assert saved == ['probe.json', 'there.csv']
 
 
 def test_runs(tmp_path):
@@ -344,12 +396,13 @@ def test_what_cannot_be_reported(tmp_path):
     with pytest.raises(DataError, match='empty is no folder'):
         report(tmp_path, empty)
     empty.mkdir()
-    with pytest.raises(DataError, match='^empty: nothing to report; looked for'):
+    with pytest.raises(DataError, match='^empty holds nothing to report; looked for'):
         report(tmp_path, empty)
     assert not (tmp_path / 'out').exists()
     put_artifact(tmp_path / 'a')
     _, amiss = report(tmp_path, empty, tmp_path / 'a')
-    assert amiss == ['empty holds nothing to report.']
+    (sentence,) = amiss
+    assert sentence.startswith('empty holds nothing to report; looked for')
 
 
 def test_the_tool(work, tmp_path):
