@@ -78,6 +78,8 @@ def plan(
             own = dict(facts, seed=seed)
             cells.append(Cell(facts['stem'], seed, out, seeded, own))
     check_folder(out, cells, request)
+    for cell in cells:
+        _fetch(cell.cfg)
     return cells
 
 
@@ -94,7 +96,6 @@ def _prepare(path, out, request):
     loop = Loop.of(cfg)
     _prepare_logs(cfg, loop)
     check_data(cfg, USED)
-    _fetch(cfg)
     check_batch_size(cfg)
     _check_teachers(cfg)
     if request['classes'] and any('classes' in text for text in reduced):

@@ -22,11 +22,11 @@ NOTHING = (
     'tools/linear_probe.py and tools/analysis (JSON), and for */vis_data/scalars.json '
     'of trainings.'
 )
-#: What is said of a benchmark's folder without what is shown of it.
+#: What is said of the folders of benchmarks without what is shown of them.
 OUTDATED = (
-    'holds results.csv and curves.csv of an older mmkd and no results.json, so the '
-    'benchmark is not shown; python tools/run_benchmark.py --report-only --out DIR '
-    'writes it, where DIR is the folder with the trainings (NAME/seedN).'
+    'results.csv and curves.csv in {} are of an older mmkd, without results.json, so '
+    'they are not shown; python tools/run_benchmark.py --report-only --out DIR writes '
+    'it, where DIR is the folder with the trainings (NAME/seedN).'
 )
 
 
@@ -59,8 +59,11 @@ def write_html_report(
     places: Dict[Path, str] = {}  # of the artifacts
     for folder, name in names.items():
         results, trainings = read_artifacts(folder), find_runs(folder)
-        old = [f'{_shown(p, folder, name)} {OUTDATED}' for p in _outdated(folder)]
-        amiss += old or ([] if results or trainings else [f'{name} {NOTHING}'])
+        old = [_shown(path, folder, name) for path in _outdated(folder)]
+        if old:
+            amiss.append(OUTDATED.format(', '.join(old)))
+        elif not results and not trainings:
+            amiss.append(f'{name} {NOTHING}')
         artifacts.update(results)
         places.update((p, _shown(p.parent, folder, name)) for p in results)
         runs.update((p, _shown(p, folder, name)) for p in trainings)

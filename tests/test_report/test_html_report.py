@@ -316,11 +316,11 @@ def test_a_benchmark_of_before_is_named(tmp_path):
     put_cell(tmp_path / 'w/old', 'kd', 50.0)
     write_report(tmp_path / 'w/old')
     (tmp_path / 'w/old/results.json').unlink()
-    with pytest.raises(DataError, match='^w/old holds results.csv .* --report-only'):
+    with pytest.raises(DataError, match='^results.csv .* in w/old .* --report-only'):
         report(tmp_path, tmp_path / 'w')
     put_artifact(tmp_path / 'w/probe')
     _, amiss = report(tmp_path, tmp_path / 'w')
-    assert len(amiss) == 1 and 'w/old holds results.csv and curves.csv' in amiss[0]
+    assert len(amiss) == 1 and 'results.csv and curves.csv in w/old are' in amiss[0]
     write_report(tmp_path / 'w/old')  # as --report-only does
     page, amiss = report(tmp_path, tmp_path / 'w')
     assert amiss == [] and page.rows('method, pair')
