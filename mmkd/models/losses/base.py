@@ -1,5 +1,6 @@
 """What every distillation loss shares: numerics, empty batches, levels."""
 
+import copy
 from contextlib import AbstractContextManager, nullcontext
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -7,19 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
-from mmkd.registry import PAIRINGS
 
-#: For messages, by number of dimensions.
-KINDS = {
-    2: 'rows (N, C)',
-    3: 'logits of cells (N, K, M)',
-    4: 'maps (N, C, H, W)',
-}
-#: What to name in ``on=`` beside the pairings that give tensors of so many dimensions.
-MODULES = {
-    2: "pooled features such as 'neck' of a classifier",
-    4: "a stage such as 'backbone.layer3', or the neck of a detector",
-}
+from .input_checks import check_needs, check_shapes, check_weights
+
 #: A level's tensor, or those of several levels.
 Levels = Union[Tensor, Sequence[Tensor]]
 
@@ -106,20 +97,7 @@ class DistillLoss(nn.Module):
             ConfigError: The loss cannot compare this.
         """
         self._fitted = True
-        for shape in [*inputs.student, *inputs.teacher]:
-            if self.ranks is not None and len(shape) not in self.ranks:
-                kinds = ' or '.join(KINDS[rank] for rank in self.ranks)
-                raise ConfigError(
-                    f'{inputs.where}: this loss compares {kinds}, got shape '
-                    f'{tuple(shape)}; choose {_what_has(self.ranks[0])}.'
-                )
-        for student, teacher in zip(inputs.student, inputs.teacher):
-            if student[0] != teacher[0]:
-                raise ConfigError(
-                    f'{inputs.where}: got {student[0]} samples of the student and '
-                    f'{teacher[0]} of the teacher (shapes {student} and {teacher}); '
-                    'choose modules that keep the batch as the first dimension.'
-                )
+        check_shapes(self, inputs.where, inputs.student, inputs.teacher)
 
     def fit_to(self, student: Levels, teacher: Levels) -> 'DistillLoss':
         """Fit a loss that is used alone to examples of what it will compare.
@@ -131,15 +109,16 @@ class DistillLoss(nn.Module):
             teacher (Tensor | Sequence[Tensor]): Likewise.
 
         Returns:
-            DistillLoss: Itself, on the student's device.
+            DistillLoss: Itself, on the student's device and, where this is float64, in
+            its precision. What it learns starts from torch's random numbers, and those
+            that come next are as if nothing had been drawn.
 
         Raises:
             ConfigError: The loss cannot compare this.
         """
-        student, teacher = _listed(student), _listed(teacher)
-        shapes = ([tuple(level.shape) for level in side] for side in (student, teacher))
-        self.fit(LossInputs(type(self).__name__, *shapes, (), (), None))
-        return self.to(student[0].device)
+        student = _listed(student)
+        self._fit_alone(student, _listed(teacher))
+        return self.to(promoted(student[0]))
 
     def see_training_set(self, labels: Tensor) -> None:
         """Take the labels ``(num_samples,)`` of the training set.
@@ -188,11 +167,16 @@ class DistillLoss(nn.Module):
         """
         student = _listed(student)
         teacher = [level.detach() for level in _listed(teacher)]
+        targets = _spread(targets, student)
         if not self._fitted:
-            self._fit_alone(student, teacher)
+            self._fit_unasked(student, teacher)
+        check_shapes(self, type(self).__name__, student, teacher)
+        check_needs(self, student, targets, side)
         if weights is not None or divisor is not None:
-            side.update(weights=_spread(weights, student), divisor=divisor)
-        return self.compare_levels(student, teacher, _spread(targets, student), **side)
+            weights = _spread(weights, student)
+            check_weights(self, student, weights)
+            side.update(weights=weights, divisor=divisor)
+        return self.compare_levels(student, teacher, targets, **side)
 
     def compare_levels(
         self,
@@ -217,13 +201,12 @@ class DistillLoss(nn.Module):
     def _compare_level(
         self, student, teacher, target, weights=None, divisor=None, count=1
     ):
-        if student.numel() == 0:
-            if not self.synchronises:
-                # A gradient of zero for what the loss learns, too: DDP waits for one.
-                return sum((p.sum() for p in self.parameters()), student.sum()) * 0.0
-            if not student.requires_grad:
-                # The collectives of the backward pass have to be in this graph too.
-                student = student.detach().requires_grad_()
+        if self.synchronises and not student.requires_grad:
+            # The collectives of the backward pass have to be in each process's graph.
+            student = student.detach().requires_grad_()
+        if student.numel() == 0 and not self.synchronises:
+            # A gradient of zero for what the loss learns, too: DDP waits for one.
+            return sum((p.sum() for p in self.parameters()), student.sum()) * 0.0
         with full_precision(student.device):
             student, teacher = promoted(student), promoted(teacher)
             if weights is None and divisor is None:
@@ -237,11 +220,6 @@ class DistillLoss(nn.Module):
         return sum(value.values())
 
     def _weighted(self, student, teacher, target, weights, divisor):
-        if not self.weighs_rows:
-            raise ConfigError(
-                f'{type(self).__name__} has no value for each row to weight; choose a '
-                'loss that has, such as KDLoss, or a pairing without weights.'
-            )
         rows = self.rows(student, teacher, target)
         rows = rows if weights is None else rows * weights
         return rows.sum() / (max(len(rows), 1) if divisor is None else divisor)
@@ -271,14 +249,22 @@ class DistillLoss(nn.Module):
         raise NotImplementedError(f'{type(self).__name__} has neither compare nor rows')
 
     def _fit_alone(self, student, teacher):
-        known = len(list(self.parameters()))
-        self.fit_to(student, teacher)
-        if len(list(self.parameters())) > known:
+        shapes = ([tuple(level.shape) for level in side] for side in (student, teacher))
+        with torch.random.fork_rng(devices=[]):
+            self.fit(LossInputs(type(self).__name__, *shapes, (), (), None))
+
+    def _fit_unasked(self, student, teacher):
+        # A copy first, so that nothing is left of what is refused.
+        trial = copy.deepcopy(self)
+        trial._fit_alone(student, teacher)
+        if len(list(trial.parameters())) > len(list(self.parameters())):
             raise ConfigError(
                 f'{type(self).__name__} has parameters of its own, which depend on '
                 'what it compares: call its fit_to(student, teacher) with examples '
                 'once, before the optimizer is made.'
             )
+        self._fit_alone(student, teacher)
+        self.to(student[0].device)
 
 
 def mean_of(rows: Tensor) -> Tensor:
@@ -306,12 +292,3 @@ def _spread(values, levels):
     if values is None or isinstance(values, Tensor):
         return [values] * len(levels)
     return list(values)
-
-
-def _what_has(rank):
-    names = [
-        f'on={name!r}'
-        for name, kind in PAIRINGS.module_dict.items()
-        if kind.rank == rank
-    ]
-    return ', '.join([*names, *filter(None, [MODULES.get(rank)])])

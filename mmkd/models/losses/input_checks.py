@@ -1,0 +1,145 @@
+"""Checks of what a loss is to compare."""
+
+from typing import Dict, Optional, Sequence, Union
+
+from torch import Tensor, nn
+
+from mmkd.errors import ConfigError
+from mmkd.registry import PAIRINGS
+
+#: For messages, by number of dimensions.
+KINDS = {
+    2: 'rows (N, C)',
+    3: 'logits of cells (N, K, M)',
+    4: 'maps (N, C, H, W)',
+}
+#: What to name in ``on=`` beside the pairings that give tensors of so many dimensions.
+MODULES = {
+    2: "pooled features such as 'neck' of a classifier",
+    4: "a stage such as 'backbone.layer3', or the neck of a detector",
+}
+#: What is needed of these comes as targets.
+LABELS = ('labels', 'soft_labels')
+
+
+def check_shapes(
+    loss: nn.Module,
+    where: str,
+    student: Sequence[Union[Tensor, tuple]],
+    teacher: Sequence[Union[Tensor, tuple]],
+) -> None:
+    """Refuse sides that a loss cannot compare.
+
+    Args:
+        loss (DistillLoss): The loss.
+        where (str): Begins the message.
+        student (Sequence[Tensor | tuple]): The student's tensors, one a level, or
+            their shapes.
+        teacher (Sequence[Tensor | tuple]): The teacher's.
+
+    Raises:
+        ConfigError: Dimensions, samples, levels or, if the loss needs them equal,
+            shapes do not fit.
+    """
+    student, teacher = map(_shapes, (student, teacher))
+    for shape in [*student, *teacher]:
+        if loss.ranks is not None and len(shape) not in loss.ranks:
+            kinds = ' or '.join(KINDS[rank] for rank in loss.ranks)
+            raise ConfigError(
+                f'{where}: this loss compares {kinds}, got shape {shape}; choose '
+                f'{_what_has(loss.ranks[0])}.'
+            )
+    if loss.pairs_levels and len(student) != len(teacher):
+        raise ConfigError(
+            f'{where}: got {len(student)} levels of the student and {len(teacher)} of '
+            'the teacher; each of the student needs one of the teacher.'
+        )
+    for of_student, of_teacher in zip(student, teacher):
+        if of_student[0] != of_teacher[0]:
+            raise ConfigError(
+                f'{where}: got {of_student[0]} samples of the student and '
+                f'{of_teacher[0]} of the teacher (shapes {of_student} and '
+                f'{of_teacher}); choose modules that keep the batch as the first '
+                'dimension.'
+            )
+        if loss.adapts and of_student != of_teacher:
+            raise ConfigError(
+                f'{where}: this loss compares tensors of one shape, got {of_student} '
+                f'of the student and {of_teacher} of the teacher; bring the '
+                "student's to the teacher's first, as an adapter does."
+            )
+
+
+def check_needs(
+    loss: nn.Module,
+    student: Sequence[Tensor],
+    targets: Sequence[Optional[Tensor]],
+    side: Dict[str, object],
+) -> None:
+    """Refuse a call without what the loss needs, or with labels of other rows.
+
+    Args:
+        loss (DistillLoss): The loss.
+        student (Sequence[Tensor]): The student's tensors, one a level.
+        targets (Sequence[Tensor | None]): Labels of each level.
+        side (dict[str, object]): What else was given.
+
+    Raises:
+        ConfigError: Something is missing or does not fit.
+    """
+    for name in loss.needs:
+        if name in LABELS:
+            _check_rows(loss, 'labels', student, targets)
+        elif side.get(name) is None:
+            raise ConfigError(
+                f'{type(loss).__name__} needs the {name} of what it compares, got '
+                f'none; give it as loss(student, teacher, {name}=...).'
+            )
+
+
+def check_weights(
+    loss: nn.Module, student: Sequence[Tensor], weights: Sequence[Optional[Tensor]]
+) -> None:
+    """Refuse weights where there are no rows, or of other rows.
+
+    Args:
+        loss (DistillLoss): The loss.
+        student (Sequence[Tensor]): The student's tensors, one a level.
+        weights (Sequence[Tensor | None]): Weight ``(N,)`` of each row of each level.
+
+    Raises:
+        ConfigError: The loss cannot weigh rows, or not so.
+    """
+    if not loss.weighs_rows:
+        raise ConfigError(
+            f'{type(loss).__name__} has no value for each row to weight; choose a loss '
+            'that has, such as KDLoss, or a pairing without weights.'
+        )
+    _check_rows(loss, 'weights', student, weights)
+    for shape in _shapes(level for level in weights if level is not None):
+        if len(shape) != 1:
+            raise ConfigError(
+                f'{type(loss).__name__} takes weights of shape (N,), got {shape}; give '
+                'each row a single one.'
+            )
+
+
+def _check_rows(loss, name, student, values):
+    lengths = [None if value is None else len(value) for value in values]
+    rows = [len(level) for level in student]
+    pairs = zip(lengths, rows)
+    if len(lengths) != len(rows) or any(own not in (None, n) for own, n in pairs):
+        raise ConfigError(
+            f'{type(loss).__name__}: got {name} for {lengths} rows, but the levels of '
+            f'the student have {rows}; give each row its own.'
+        )
+
+
+def _shapes(levels):
+    return [tuple(getattr(level, 'shape', level)) for level in levels]
+
+
+def _what_has(rank):
+    pairings = PAIRINGS.module_dict.items()
+    names = [f'on={name!r}' for name, kind in pairings if kind.rank == rank]
+    return ', '.join([*names, *filter(None, [MODULES.get(rank)])])
