@@ -1,142 +1,165 @@
-"""Statistics over processes: two equal one with the whole batch, and nobody waits."""
+"""Losses whose processes take part in each value, with all and with no rows."""
 
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 import torch
+import torch.distributed as dist
 
 from mmkd.models.losses.luminet_loss import luminet_rows
+from mmkd.registry import MODELS
 
+HERE = Path(__file__).resolve().parent
+LUMINET = dict(type='LumiNetLoss', alpha=3.0, sync_stats=True)
+LSKD = dict(type='LSKDLoss', loss=LUMINET)
+#: Losses with collectives, and what comes behind the classes in what they compare.
+LOSSES = dict(
+    luminet=(LUMINET, ()),
+    lskd=(LSKD, ()),
+    lskd_twice=(dict(type='LSKDLoss', loss=LSKD), ()),
+    sdd=(dict(type='SDDLoss', loss=LUMINET), (5,)),
+    sdd_of_lskd=(dict(type='SDDLoss', loss=LSKD), (5,)),
+)
+#: How many of 8 rows the first process has, of two levels.
+SPLITS = [(4, 4), (3, 7), (8, 8), (0, 0), (8, 0), (0, 8)]
+#: How many of 4 samples the first process has, in either of two steps of CRD.
+CRD_SPLITS = [(2, 2), (3, 1), (0, 4), (4, 0)]
 SCRIPT = """
 import sys
-import torch
-import torch.distributed as dist
-from mmkd.models.losses.luminet_loss import luminet_rows
-
-rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-dist.init_process_group('gloo', f'file://{store}', rank=rank, world_size=2)
-torch.manual_seed(0)
-student, teacher = torch.randn(2, 8, 5, dtype=torch.float64)
-half = slice(4 * rank, 4 * rank + 4)
-weight = torch.full((5,), 1.0, dtype=torch.float64, requires_grad=True)
-logits = student[half] * weight
-logits = logits + weight.square() * torch.arange(20.0).view(4, 5)
-loss = luminet_rows(logits, teacher[half], 4.0, 3.0, sync_stats=True).mean()
-loss.backward()
-# As DDP does: the mean over processes.
-for value in (weight.grad, loss.detach_()):
-    dist.all_reduce(value)
-    value /= 2
-if rank == 0:
-    torch.save(dict(loss=loss, gradient=weight.grad), out)
-dist.destroy_process_group()
+sys.path.insert(0, sys.argv[1])
+import test_distributed
+test_distributed.work(int(sys.argv[2]), *sys.argv[3:])
 """
 
 
-def in_two_processes(script, folder, timeout=120):
-    """Run a script twice, with its rank, a store and a file for its results."""
-    root = Path(__file__).resolve().parents[2]
-    env = dict(os.environ, PYTHONPATH=str(root), OMP_NUM_THREADS='1')
-    out = folder / 'out.pth'
-    command = [sys.executable, '-W', 'ignore', '-c', script]
+def sides(seed, shape=()):
+    random = torch.Generator().manual_seed(seed)
+    draws = torch.randn(2, 8, 5, *shape, generator=random, dtype=torch.float64)
+    return (*draws, torch.randint(5, (8,), generator=random))
+
+
+def compare(name, rows):
+    """Return value and gradients of the ``rows`` that this process has of each level.
+
+    Each row counts as one of eight, so that those of all processes add up.
+    """
+    arguments, shape = LOSSES[name]
+    loss = MODELS.build(dict(arguments))
+    total, students = 0, []
+    for level, own in enumerate(rows):
+        student, teacher, labels = (side[own] for side in sides(level, shape))
+        students.append(student.requires_grad_())
+        total = total + loss(student, teacher, labels) * len(student) / 8
+    total.backward()
+    return total.detach(), [student.grad for student in students]
+
+
+def two_steps_of_crd(parts):
+    """Return memories and gradients after steps on parts of two batches.
+
+    Sample 3 is twice in the second. Each sample counts as one of four.
+    """
+    torch.manual_seed(0)
+    arguments = dict(num_samples=12, feat_dim=5, negatives=7)
+    loss = MODELS.build(dict(type='CRDLoss', **arguments))
+    student, teacher, _ = sides(2)
+    loss.fit_to(student, teacher)
+    loss.see_training_set(torch.arange(12) % 3)
+    # Drawn beforehand, for every sample: processes draw on their own.
+    table = loss.negatives.draw(torch.arange(12), 7)
+    loss.negatives.draw = lambda index, count: table[index]
+    steps = zip([[3, 0, 7, 10], [3, 2, 3, 0]], student.split(4), teacher.split(4))
+    for part, (index, *pair) in zip(parts, steps):
+        loss.zero_grad()
+        index = torch.tensor(index)[part]
+        value = loss(*(side[part] for side in pair), index=index)
+        (value * len(index) / 4).backward()
+    gradients = [parameter.grad for parameter in loss.parameters()]
+    return dict(loss.named_buffers()), gradients
+
+
+def gradient_where_the_other_has_none(rank, rows):
+    """Return that of the first process; the student of the second is frozen."""
+    student, teacher, _ = sides(0)
+    if rank == 1:
+        student, teacher = student[:rows], teacher[:rows]
+    student.requires_grad_(rank == 0)
+    value = MODELS.build(LUMINET)(student, teacher)
+    (value + torch.zeros((), requires_grad=True)).backward()
+    return student.grad
+
+
+def work(rank, store, out):
+    """Do the part of one of two processes."""
+    arguments = dict(rank=rank, world_size=2, timeout=timedelta(seconds=60))
+    dist.init_process_group('gloo', f'file://{store}', **arguments)
+
+    def parts(split):
+        return [slice(n) if rank == 0 else slice(n, None) for n in split]
+
+    results = {
+        (name, split): compare(name, parts(split))
+        for name in LOSSES
+        for split in SPLITS
+    }
+    for split in CRD_SPLITS:
+        results['crd', split] = two_steps_of_crd(parts(split))
+    for rows in (0, 8):
+        results[rows] = gradient_where_the_other_has_none(rank, rows)
+    torch.save(results, f'{out}{rank}')
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('processes')
+    env = dict(os.environ, PYTHONPATH=str(HERE.parents[1]), OMP_NUM_THREADS='1')
+    command = [sys.executable, '-W', 'ignore', '-c', SCRIPT, str(HERE)]
+    paths = [str(folder / 'store'), str(folder / 'out')]
     processes = [
-        subprocess.Popen(
-            [*command, str(rank), str(folder / 'store'), str(out)], env=env
-        )
-        for rank in range(2)
+        subprocess.Popen([*command, str(rank), *paths], env=env) for rank in range(2)
     ]
-    try:
-        codes = [process.wait(timeout=timeout) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert codes == [0, 0]
-    return torch.load(out)
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    return [torch.load(folder / f'out{rank}') for rank in range(2)]
 
 
-def test_synchronised_statistics_equal_one_process_with_the_whole_batch(tmp_path):
-    found = in_two_processes(SCRIPT, tmp_path)
-    torch.manual_seed(0)
-    student, teacher = torch.randn(2, 8, 5, dtype=torch.float64)
-    weight = torch.full((5,), 1.0, dtype=torch.float64, requires_grad=True)
-    shift = torch.arange(20.0).view(4, 5).repeat(2, 1)
-    logits = student * weight + weight.square() * shift
-    loss = luminet_rows(logits, teacher, 4.0, 3.0).mean()
-    loss.backward()
-    torch.testing.assert_close(found['loss'], loss.detach())
-    torch.testing.assert_close(found['gradient'], weight.grad)
+@pytest.mark.parametrize('split', SPLITS, ids=str)
+@pytest.mark.parametrize('name', LOSSES)
+def test_two_processes_equal_one_with_all_rows(results, name, split):
+    wanted, wanted_gradients = compare(name, [slice(0, 8)] * 2)
+    values, gradients = zip(*(result[name, split] for result in results))
+    torch.testing.assert_close(sum(values), wanted)
+    together = [torch.cat(parts) for parts in zip(*gradients)]
+    torch.testing.assert_close(together, wanted_gradients)
+
+
+@pytest.mark.parametrize('split', CRD_SPLITS, ids=str)
+def test_two_processes_hold_the_memories_of_one_with_all_samples(results, split):
+    memories, gradients = two_steps_of_crd([slice(4)] * 2)
+    (first, own), (second, others) = (result['crd', split] for result in results)
+    assert first['log_z'].isfinite().all()
+    for name, memory in memories.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], memory)
+    together = [sum(pair) for pair in zip(own, others)]
+    torch.testing.assert_close(together, gradients)
+
+
+@pytest.mark.parametrize('rows', [0, 8])
+def test_a_process_whose_student_needs_no_gradient_is_not_waited_for(results, rows):
+    """A pairing that selects nothing may make what it gives of nothing."""
+    assert results[0][rows].any() and results[1][rows] is None
+
+
+def test_statistics_of_one_process_are_another_thing():
+    student, teacher, _ = sides(0)
+    whole = luminet_rows(student, teacher, 4.0, 3.0).mean()
     halves = [
-        luminet_rows(part, other, 4.0, 3.0).mean()
-        for part, other in zip(logits.split(4), teacher.split(4))
+        luminet_rows(*pair, 4.0, 3.0).mean()
+        for pair in zip(student.split(4), teacher.split(4))
     ]
-    assert abs(sum(halves) / 2 - loss) > 1e-3  # local statistics are another thing
-
-
-EMPTY = """
-import datetime, sys
-import torch
-import torch.distributed as dist
-from mmengine.model import MMDistributedDataParallel
-import mmkd
-from mmkd.models import Distiller
-from mmkd.testing import detection_batch, toy_detector
-
-rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-torch.set_num_threads(1)
-dist.init_process_group('gloo', f'file://{store}', rank=rank, world_size=2,
-                        timeout=datetime.timedelta(seconds=60))
-LUMINET = dict(type='LumiNetLoss', sync_stats=True)
-FOREGROUND = dict(pairing='roi.logits', select='fg')
-CASES = {
-    'luminet': ('faster', dict(LUMINET, on=FOREGROUND)),
-    'standardised': ('faster', dict(type='LSKDLoss', loss=LUMINET, on=FOREGROUND)),
-    'cells': ('faster', dict(type='SDDLoss', loss=LUMINET,
-                             on=dict(FOREGROUND, pairing='roi.cells'))),
-    # One of them ends its cascade after the first stage.
-    'cascade': ('cascade', dict(LUMINET, on='roi.logits')),
-}
-found = {}
-for name, (kind, loss) in CASES.items():
-    torch.manual_seed(0)
-    teacher = dict(config=toy_detector(kind, width=12), allow_untrained=True)
-    model = Distiller(toy_detector(kind), dict(loss_it=loss), teacher=teacher).train()
-    ddp = MMDistributedDataParallel(model, broadcast_buffers=False, device_ids=None)
-    for empty in (0, 1, None):
-        objects = (0, 0) if rank == empty and kind == 'faster' else (3, 3)
-        data = model.data_preprocessor(detection_batch(objects, seed=rank), True)
-        first = model.student.roi_head.bbox_head
-        if kind == 'cascade':
-            first = first[0]
-            first.__dict__.pop('refine_bboxes', None)
-            if rank == empty:
-                first.refine_bboxes = lambda *args: None
-        model.zero_grad()
-        torch.manual_seed(1)
-        losses = ddp(**data, mode='loss')
-        if kind == 'cascade':
-            # The stages that did not run leave parameters unused, as in mmdet itself.
-            (losses['loss_it'] + 0 * sum(p.sum() for p in model.student.parameters())
-             ).backward()
-        else:
-            model.parse_losses(losses)[0].backward()
-        pulls = torch.stack([p.grad.double().norm() for p in
-                             model.student.roi_head.parameters() if p.grad is not None])
-        both = [torch.zeros_like(pulls) for _ in range(2)]
-        dist.all_gather(both, pulls)
-        found[f'{name} {empty}'] = (losses['loss_it'].item(), both)
-if rank == 0:
-    torch.save(found, out)
-dist.destroy_process_group()
-"""
-
-
-def test_a_process_without_rows_joins_in_and_all_agree(tmp_path):
-    """On either side, of losses and wrappers, of selections and ended cascades."""
-    found = in_two_processes(EMPTY, tmp_path)
-    assert len(found) == 12
-    for name, (value, (first, second)) in found.items():
-        assert torch.equal(first, second), name
-        empty = name.endswith(' 0') and not name.startswith('cascade')
-        assert (value == 0) == empty, name
+    assert abs(sum(halves) / 2 - whole) > 1e-3

@@ -250,8 +250,13 @@ class DistillLoss(nn.Module):
 
     def _fit_alone(self, student, teacher):
         shapes = ([tuple(level.shape) for level in side] for side in (student, teacher))
-        with torch.random.fork_rng(devices=[]):
-            self.fit(LossInputs(type(self).__name__, *shapes, (), (), None))
+        inputs = LossInputs(type(self).__name__, *shapes, (), (), None)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                self.fit(inputs)
+        except ConfigError:
+            self._fitted = False  # what a subclass refuses has passed here before
+            raise
 
     def _fit_unasked(self, student, teacher):
         # A copy first, so that nothing is left of what is refused.
