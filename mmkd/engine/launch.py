@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmkd.compat.cpu_dist import prepare_cpu_launch
 from mmkd.configs import load_config
 from mmkd.errors import ConfigError, MMKDError
+from mmkd.registry import HOOKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +59,14 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner, or the ``runner_type`` that the config names."""
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    """Build the Runner, or the ``runner_type`` that the config names.
+
+    It gets a :class:`~mmkd.engine.hooks.FiniteLossHook`, which the config need not
+    name.
+    """
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(HOOKS.build(dict(type='mmkd.FiniteLossHook')))
+    return runner
 
 
 def use_amp(cfg: Config) -> None:

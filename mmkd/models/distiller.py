@@ -85,6 +85,7 @@ class Distiller(BaseModel):
                 self._build_terms(losses, _named(teacher, teachers), probe_size)
         self._finite = FiniteCheck()
         self._random = RandomStream('losses')
+        self._register_state_dict_hook(_read_losses)
         self._checked = False
         keep_student_keys(self)
 
@@ -165,6 +166,10 @@ class Distiller(BaseModel):
                 _add(losses, entries)
         return losses
 
+    def check_finite(self) -> None:
+        """Stop all processes, which have to call it, if a loss was not finite."""
+        self._finite.read()
+
     def _check_before_first_step(self, progress):
         self._checked = True
         for term in self.terms:
@@ -188,6 +193,11 @@ class Distiller(BaseModel):
             if student is None:
                 raise
             return getattr(student, name)
+
+
+def _read_losses(distiller, *_):
+    """Keep a broken state from being saved; only the process that saves comes here."""
+    distiller._finite.read_alone()
 
 
 def _named(teacher, teachers):

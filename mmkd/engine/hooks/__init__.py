@@ -3,6 +3,7 @@
 from .accelerate_hook import AccelerateHook
 from .buffered_info_hook import BufferedInfoHook
 from .epoch_seed_hook import EpochSeedHook
+from .finite_loss_hook import FiniteLossHook
 from .gradient_ratio_hook import GradientRatioHook
 from .linear_probe_hook import LinearProbeHook
 from .ranks_agree_hook import RanksAgreeHook
@@ -13,6 +14,7 @@ __all__ = [
     'AccelerateHook',
     'BufferedInfoHook',
     'EpochSeedHook',
+    'FiniteLossHook',
     'GradientRatioHook',
     'LinearProbeHook',
     'RanksAgreeHook',

@@ -5,8 +5,8 @@ from typing import Optional, Union
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from mmkd.engine.bare_model import bare_model
 from mmkd.errors import ConfigError
 from mmkd.models.fast_forward import CompiledForward, GraphedForward, speed_up
 from mmkd.registry import HOOKS
@@ -66,7 +66,7 @@ class AccelerateHook(Hook):
 
     def before_train(self, runner) -> None:
         """Treat the model."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         student = getattr(model, 'student', model)
         if getattr(student, 'head', None) is None:
             raise ConfigError(

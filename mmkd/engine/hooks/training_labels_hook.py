@@ -2,10 +2,10 @@
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmkd.engine.bare_model import bare_model
 from mmkd.errors import ConfigError
 from mmkd.registry import HOOKS
 
@@ -24,9 +24,8 @@ class TrainingLabelsHook(Hook):
 
     def before_train(self, runner) -> None:
         """Hand out the labels."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         labels = training_labels(runner.train_dataloader.dataset)
-        for term in getattr(model, 'terms', ()):
+        for term in getattr(bare_model(runner), 'terms', ()):
             term.loss.see_training_set(labels)
 
 

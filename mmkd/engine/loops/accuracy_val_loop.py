@@ -7,6 +7,7 @@ from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.runner import ValLoop
 from torch import Tensor
 
+from mmkd.engine.bare_model import bare_model
 from mmkd.registry import LOOPS
 
 
@@ -60,7 +61,7 @@ class AccuracyValLoop(ValLoop):
     def run_iter(self, idx: int, data_batch: dict) -> Tensor:
         """Return the hits of one batch at each of ``topk``, and its images."""
         self.runner.call_hook('before_val_iter', batch_idx=idx, data_batch=data_batch)
-        model = getattr(self.runner.model, 'module', self.runner.model)
+        model = bare_model(self.runner)
         data = model.data_preprocessor(data_batch, False)
         with torch.autocast(data['inputs'].device.type, enabled=self.fp16):
             logits = model(data['inputs'], mode='tensor')
