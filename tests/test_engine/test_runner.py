@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import Dataset
 
 from mmkd.engine.hooks import TeacherEvalHook
@@ -256,12 +257,21 @@ def test_gradient_ratios_are_logged_at_intervals(tmp_path):
     assert [row['loss'] for row in plain.rows] == [row['loss'] for row in record.rows]
 
 
+def losses_of(model):
+    data = [Noise()[index] for index in range(4)]
+    batch = {key: [item[key] for item in data] for key in data[0]}
+    return model(**model.data_preprocessor(batch, True), mode='loss')
+
+
+def ratios_of(model, losses, **kwargs):
+    add_gradient_ratios(model, (), losses, **kwargs)
+    return {k: v.item() for k, v in losses.items() if k.startswith('gradient')}
+
+
 def test_a_gradient_ratio_is_the_quotient_of_the_lengths():
     torch.manual_seed(0)
     model = MODELS.build(distiller(weight=2.0)).train()
-    data = [Noise()[index] for index in range(4)]
-    batch = {key: [item[key] for item in data] for key in data[0]}
-    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    losses = losses_of(model)
     add_gradient_ratios(model, (), losses)
 
     def length(loss):
@@ -272,3 +282,92 @@ def test_a_gradient_ratio_is_the_quotient_of_the_lengths():
 
     wanted = length(losses['loss_lumi']) / length(losses['loss_student'])
     torch.testing.assert_close(losses['gradient_lumi'], wanted, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize('weight', [0.0, dict(value=1.0, stop=1, unit='iter')])
+def test_a_loss_that_is_over_has_no_gradient_and_ends_nothing(tmp_path, weight):
+    record, ratio = Record(), dict(type='mmkd.GradientRatioHook', interval=1)
+    runner(tmp_path, distiller(weight), epochs=1, hooks=[record, ratio]).train()
+    assert [row['gradient_lumi'] > 0 for row in record.rows] == [
+        weight != 0.0 and index == 0 for index in range(4)
+    ]
+    assert all(row['gradient_feature'] > 0 for row in record.rows)
+
+
+class TestGradientRatiosOf:
+    """What losses and models may be like; two losses, and the student's own."""
+
+    NAMES = {'gradient_lumi', 'gradient_feature'}
+
+    def test_a_constant(self):
+        model = MODELS.build(distiller()).train()
+        losses = losses_of(model)
+        losses['loss_lumi'] = torch.tensor(3.0)
+        assert ratios_of(model, losses)['gradient_lumi'] == 0
+
+    def test_what_the_student_has_no_part_in(self):
+        model = MODELS.build(distiller()).train()
+        losses = losses_of(model)
+        losses['loss_lumi'] = sum(p.sum() for p in model.distill.parameters())
+        assert ratios_of(model, losses)['gradient_lumi'] == 0
+
+    def test_lists_count_as_in_training(self):
+        model = MODELS.build(distiller()).train()
+        losses = losses_of(model)
+        wanted = ratios_of(model, dict(losses))
+        for name in ('loss_lumi', 'loss_student'):
+            # Also of more than one element: their mean is what is minimised.
+            losses[name] = [losses[name] / 2, losses[name].expand(2, 3) / 2]
+        assert ratios_of(model, losses) == pytest.approx(wanted, rel=1e-5)
+
+    def test_a_loss_that_is_not_there(self):
+        model = MODELS.build(distiller()).train()
+        losses = losses_of(model)
+        del losses['loss_lumi']
+        assert set(ratios_of(model, losses)) == self.NAMES - {'gradient_lumi'}
+
+    @pytest.mark.parametrize('own', [None, torch.tensor(1.0), []])
+    def test_nothing_to_compare_with(self, own):
+        model = MODELS.build(distiller()).train()
+        losses = losses_of(model)
+        del losses['loss_student']
+        if own is not None:
+            losses['loss_student'] = own
+        assert ratios_of(model, losses) == {}
+
+    def test_a_frozen_student(self):
+        model = MODELS.build(distiller()).train()
+        model.student.requires_grad_(False)
+        assert ratios_of(model, losses_of(model)) == {}
+
+    def test_models_without_distillation_and_other_outputs(self):
+        stock = MODELS.build(toy_classifier()).train()
+        plain = MODELS.build(dict(distiller(), losses={})).train()
+        for model in (stock, plain):
+            losses = losses_of(model)
+            assert ratios_of(model, losses) == {} and set(losses) == {'loss'}
+        model = MODELS.build(distiller()).eval()
+        add_gradient_ratios(model, (), torch.ones(1))  # of mode='tensor'
+
+    def test_gradients_that_float16_rounds_to_zero(self):
+        class Half(torch.nn.Linear):
+            def forward(self, inputs):
+                return super().forward(inputs).sum()
+
+        model = MODELS.build(dict(distiller(), losses={}))
+        model.student = Half(2, 2, dtype=torch.float16)
+        model.distill = torch.nn.ModuleDict(dict(loss_a=torch.nn.Identity()))
+        model.distill['loss_a'].name = 'loss_a'
+        out = model.student(torch.ones(1, 2, dtype=torch.float16)).float()
+        losses = dict(loss_student=1e-8 * out, loss_a=3e-8 * out)
+        assert ratios_of(model, dict(losses)) == {}
+        scaled = ratios_of(model, losses, scale=2.0**16)
+        assert scaled == dict(gradient_a=pytest.approx(3, rel=1e-2))
+
+    def test_activations_that_are_computed_again(self):
+        model = MODELS.build(distiller()).train()
+        losses = losses_of(model)
+        weight = model.student.head.fc.weight
+        losses['loss_lumi'] = checkpoint(torch.sum, weight, use_reentrant=True)
+        with pytest.raises(ConfigError, match='with_cp'):
+            ratios_of(model, losses)
