@@ -1,12 +1,14 @@
-"""Where a result comes from: code, versions, device."""
+"""Where a result comes from: code, versions, device, networks."""
 
+import hashlib
 import platform
 import subprocess
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Any, Dict, Iterable, Optional
 
 import torch
 from mmengine.device import get_device
+from torch import nn
 
 import mmkd
 
@@ -46,6 +48,26 @@ def device(gpu: Optional[int] = None) -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(':', 1)[1] for line in lines if line.startswith('model name')]
     return f'CPU, {(names or [platform.machine()])[0].strip()}'
+
+
+def fingerprint(about: Iterable[Any], networks: Iterable[nn.Module] = ()) -> str:
+    """Return a digest of texts and of networks' parameters and buffers.
+
+    Args:
+        about (Iterable): What counts as its text does.
+        networks (Iterable[nn.Module]): What counts with all of its tensors, saved ones
+            or not. What it does between them is for ``about`` to say.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for text in about:
+        digest.update(f'{text}\n'.encode())
+    for network in networks:
+        tensors = dict(network.named_parameters(), **dict(network.named_buffers()))
+        for key, tensor in sorted(tensors.items()):
+            tensor = tensor.detach().cpu().contiguous()
+            digest.update(f'{key} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
+            digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _git(*arguments):

@@ -1,10 +1,12 @@
 """A Distiller in MMEngine's Runner: EMA, resuming, evaluating the teacher."""
 
 import copy
+import itertools
 import re
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import MODELS
@@ -13,7 +15,7 @@ from mmpretrain.structures import DataSample
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import Dataset
 
-from mmkd.engine.hooks import TeacherEvalHook
+from mmkd.engine.hooks import TeacherEvalHook, teacher_eval_hook
 from mmkd.engine.hooks.gradient_ratio_hook import add_gradient_ratios
 from mmkd.errors import CheckpointError, ConfigError, MMKDError
 from mmkd.testing import toy_classifier
@@ -87,7 +89,7 @@ def runner(work_dir, model=None, epochs=2, hooks=(), name=None, **kwargs):
     train = dict(loader, sampler=dict(type='DefaultSampler', shuffle=True))
     val = dict(loader, sampler=dict(type='DefaultSampler', shuffle=False))
     checkpoint = dict(type='CheckpointHook', interval=1)
-    return Runner(
+    settings = dict(
         model=copy.deepcopy(model or distiller()),
         work_dir=str(work_dir),
         train_dataloader=train,
@@ -102,8 +104,8 @@ def runner(work_dir, model=None, epochs=2, hooks=(), name=None, **kwargs):
         randomness=dict(seed=0),
         default_scope='mmpretrain',
         experiment_name=name or work_dir.name,
-        **kwargs,
     )
+    return Runner(**{**settings, **kwargs})
 
 
 def same(one, two):
@@ -164,25 +166,134 @@ class TestResume:
 
 
 class TestTeacherEval:
-    def test_evaluates_once_and_prints_it_beside_the_student(
-        self, tmp_path, monkeypatch
-    ):
-        calls = []
-        evaluate = TeacherEvalHook._evaluate
-
-        def count(*args):
-            calls.append(1)
-            return evaluate(*args)
-
-        monkeypatch.setattr(TeacherEvalHook, '_evaluate', staticmethod(count))
+    def test_evaluates_once_and_prints_it_beside_the_student(self, tmp_path, calls):
         hook = dict(type='mmkd.TeacherEvalHook', floor={'toy/first': 0.0})
-        runner(tmp_path, hooks=[hook], name='eval2').train()
-        runner(tmp_path, epochs=3, hooks=[hook], name='eval3', resume=True).train()
+        settings = dict(cfg=self.config(), hooks=[hook])
+        runner(tmp_path, name='eval2', **settings).train()
+        runner(tmp_path, epochs=3, name='eval3', resume=True, **settings).train()
         assert len(calls) == 1
         logs = ''.join(path.read_text() for path in sorted(tmp_path.glob('*/*.log')))
         shown = re.search(r'teacher: toy/first ([\d.]+)', logs).group(1)
         assert logs.count('student / teacher: toy/first ') == 3
         assert f' / {shown}\n' in logs
+
+    @staticmethod
+    def config():
+        """What a Runner's config says, a few words for each part."""
+        network = dict(type='Toy', data_preprocessor=dict(to_rgb=True, mean=[0, 0, 0]))
+        model = dict(type='mmkd.Distiller', teacher=dict(config=network))
+        return Config(
+            dict(model=model, val_dataloader=dict(dataset=dict(type='Noise')))
+        )
+
+    @pytest.fixture
+    def calls(self, monkeypatch):
+        """A list that grows with each evaluation."""
+        calls, evaluate = [], TeacherEvalHook._evaluate
+        count = staticmethod(lambda *args: calls.append(1) or evaluate(*args))
+        monkeypatch.setattr(TeacherEvalHook, '_evaluate', count)
+        return calls
+
+    @pytest.fixture
+    def resume(self, tmp_path, calls):
+        """Start a training that knows what a first one saved, with some changes."""
+        path = tmp_path / 'teacher.pth'
+        torch.save(MODELS.build(toy_classifier(width=12)).state_dict(), path)
+
+        def start(known, floor=None, options=None, **settings):
+            cfg = self.config()
+            cfg.merge_from_dict({'model.teacher.checkpoint': str(path)})
+            cfg.merge_from_dict(options or {})
+            model = distiller()
+            model['teacher']['checkpoint'] = cfg.model.teacher.checkpoint
+            settings = dict(dict(cfg=cfg), **settings)
+            built = runner(tmp_path, model, name=next(names), **settings)
+            if known is not None:
+                built.message_hub.load_state_dict(known)
+            TeacherEvalHook(floor).before_train(built)
+            return built.message_hub.state_dict()
+
+        names = map(f'{tmp_path.name}{{}}'.format, itertools.count())
+        known = start(None)
+        calls.clear()
+
+        def resumed(known=known, **changes):
+            return start(known, **changes)
+
+        resumed.known, resumed.path = known, path
+        return resumed
+
+    NO_VAL = dict.fromkeys(('val_dataloader', 'val_cfg', 'val_evaluator'))
+
+    @pytest.mark.parametrize('settings', [{}, NO_VAL], ids=['val set', 'none'])
+    def test_a_known_teacher_is_not_evaluated_again(self, resume, calls, settings):
+        known = resume(floor={'toy/first': 0.0}, **settings)
+        assert known == resume.known and not calls
+
+    def test_a_teacher_is_known_by_its_weights_not_by_its_file(self, resume, calls):
+        other = resume.path.with_name('other.pth')
+        other.write_bytes(resume.path.read_bytes())
+        resume(options={'model.teacher.checkpoint': str(other)})
+        assert not calls
+        weights = MODELS.build(toy_classifier(width=12)).state_dict()
+        weights['head.fc.weight'] = torch.zeros_like(weights['head.fc.weight'])
+        weights['head.fc.bias'] = torch.arange(10, 0, -1.0)
+        torch.save(weights, resume.path)
+        known = resume(floor={'toy/first': 100.0})['runtime_info']
+        assert known['figures_of_teacher']['figures'] == {'toy/first': 100.0}
+        assert len(calls) == 1
+
+    @pytest.mark.parametrize(
+        'options, times',
+        [
+            ({'model.teacher.config.data_preprocessor.to_rgb': False}, 1),
+            ({'model.teacher.config.data_preprocessor.mean': [1, 1, 1]}, 1),
+            ({'model.teacher.config.test_cfg.score_thr': 0.5}, 1),
+            ({'model.losses.loss_kd.weight': 9.0}, 0),
+            ({'val_dataloader.batch_size': 8}, 0),
+            ({'val_dataloader.dataset.indices': 8}, 1),
+            ({'val_evaluator.type': 'another'}, 1),
+            ({'model.teacher.inference.fold_bn': True}, 1),
+        ],
+    )
+    def test_what_a_config_changes(self, resume, calls, options, times):
+        resume(options=options)
+        assert len(calls) == times
+
+    def test_a_config_file_that_changes(self, resume, calls, tmp_path):
+        file = tmp_path / 'teacher.py'
+        file.write_text("model = dict(type='A')\nwork_dir = 'a'")
+        options = {'model.teacher.config': str(file)}
+        known = resume(options=options)
+        file.write_text("model = dict(type='A')\nwork_dir = 'b'")
+        assert resume(known, options=options) == known and len(calls) == 1
+        file.write_text("model = dict(type='B')")
+        assert resume(known, options=options) != known and len(calls) == 2
+
+    def test_a_runner_without_a_config_evaluates_again(self, resume, calls):
+        resume(cfg=None)
+        assert len(calls) == 1
+
+    def test_figures_that_do_not_say_what_they_are_of(self, resume, calls):
+        known = copy.deepcopy(resume.known)
+        known['runtime_info']['figures_of_teacher'] = {'toy/first': 99.0}
+        assert resume(known) == resume.known and len(calls) == 1
+
+    def test_what_another_process_does_not_know(self, resume, calls, monkeypatch):
+        def of_all(value, op):
+            assert op == 'max'
+            value.fill_(1)
+
+        monkeypatch.setattr(teacher_eval_hook, 'all_reduce', of_all)
+        resume()
+        assert len(calls) == 1
+
+    def test_a_floor_that_is_new(self, resume, calls):
+        with pytest.raises(CheckpointError, match='below the floor of 101'):
+            resume(floor={'toy/first': 101.0})
+        assert not calls
+        with pytest.raises(ConfigError, match="names 'toy/last'"):
+            resume(floor={'toy/last': 0.0})
 
     def test_training_goes_as_without_it(self, tmp_path):
         rows = []

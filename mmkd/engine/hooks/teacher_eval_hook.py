@@ -3,11 +3,14 @@
 from typing import Dict, Optional
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from mmkd.configs import load_config, teachers_of
+from mmkd.engine.bare_model import bare_model
 from mmkd.errors import CheckpointError, ConfigError
 from mmkd.models.randomness import isolated_rng
+from mmkd.provenance import fingerprint
 from mmkd.registry import HOOKS
 
 
@@ -16,9 +19,11 @@ class TeacherEvalHook(Hook):
     """Evaluates each teacher on the val set before training, and remembers.
 
     The figures are printed beside the student's after each validation, and kept in
-    the checkpoint, so a resumed run does not evaluate again. A teacher below a floor
-    stops the run: it would be a broken one, such as with a wrong checkpoint or wrong
-    input statistics.
+    the checkpoint with what they are of: the network with its weights, the val set and
+    its evaluator. A resumed run evaluates again only where one of these is another, or
+    where the Runner has no config that says so.
+    A teacher below a floor stops the run, a resumed one too: it would be a broken one,
+    such as with a wrong checkpoint or wrong input statistics.
 
     Args:
         floor (dict[str, float], optional): Least value by metric, such as
@@ -35,31 +40,48 @@ class TeacherEvalHook(Hook):
         self.floor = dict(floor or {})
 
     def before_train(self, runner) -> None:
-        """Evaluate, unless a resumed run has done so."""
+        """Evaluate, unless a resumed run has done so, and hold against the floor."""
         for name, teacher in _teachers(runner).items():
-            if _figures(runner, name) is not None:
-                continue
-            if runner.val_loop is None:
-                raise ConfigError(
-                    'TeacherEvalHook needs a val set: give val_dataloader, val_cfg and '
-                    'val_evaluator, or take the hook out.'
-                )
-            runner.logger.info(f'Evaluating the {name} on the val set ...')
-            # The student is to draw the same numbers as without this hook.
-            with isolated_rng():
-                figures = self._evaluate(runner, teacher)
-            runner.logger.info(f'{name}: {_show(figures)}')
-            self._check(figures, name)
-            runner.message_hub.update_info(_key(name), figures)
+            subject = _subject(runner, name, teacher)
+            if not self._known(runner, name, subject):
+                figures = self._measure(runner, name, teacher)
+                known = dict(of=subject, figures=figures)
+                runner.message_hub.update_info(_key(name), known)
+            self._check(_figures(runner, name), name)
 
     def after_val_epoch(self, runner, metrics: Optional[dict] = None) -> None:
         """Print the student's figures beside its teachers'."""
         for name in _teachers(runner):
-            figures = _figures(runner, name) or {}
+            figures = _figures(runner, name)
             both = [key for key in metrics or {} if key in figures]
             rows = (f'{key} {metrics[key]:.4g} / {figures[key]:.4g}' for key in both)
             if both:
                 runner.logger.info(f'student / {name}: {", ".join(rows)}')
+
+    def _known(self, runner, name, subject):
+        """Whether all processes have the figures, of this subject, that are needed."""
+        of = runner.message_hub.runtime_info.get(_key(name), {}).get('of')
+        known = (
+            None not in (of, subject)
+            and subject.items() <= of.items()
+            and set(self.floor) <= set(_figures(runner, name))
+        )
+        unknown = torch.tensor(int(not known))
+        all_reduce(unknown, 'max')
+        return not unknown
+
+    def _measure(self, runner, name, teacher):
+        if runner.val_loop is None:
+            raise ConfigError(
+                'TeacherEvalHook needs a val set: give val_dataloader, val_cfg and '
+                'val_evaluator, or take the hook out.'
+            )
+        runner.logger.info(f'Evaluating the {name} on the val set ...')
+        # The student is to draw the same numbers as without this hook.
+        with isolated_rng():
+            figures = self._evaluate(runner, teacher)
+        runner.logger.info(f'{name}: {_show(figures)}')
+        return figures
 
     @staticmethod
     @torch.no_grad()
@@ -99,8 +121,33 @@ class TeacherEvalHook(Hook):
 
 
 def _teachers(runner):
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return getattr(model, 'teachers', {})
+    return getattr(bare_model(runner), 'teachers', {})
+
+
+def _subject(runner, name, teacher):
+    """Digests of what figures are of; None where there is no config that says it.
+
+    A network that answers alike has the same one, whatever its files are called.
+    """
+    spec = teachers_of(runner.cfg.get('model') or {}).get(name)
+    if spec is None:
+        return None
+    about = spec.get('inference'), _network_in(spec['config'])
+    subject = dict(network=fingerprint(about, [teacher.model]))
+    if runner.val_loop is not None:
+        # Not how many images at once, or read by how many workers.
+        loader = runner.cfg.get('val_dataloader') or {}
+        about = loader.get('dataset'), runner.cfg.get('val_evaluator')
+        subject['val'] = fingerprint(about)
+    return subject
+
+
+def _network_in(config):
+    """Return what a network is built of, which no weight says all of."""
+    cfg = load_config(config) if isinstance(config, str) else config
+    if 'type' in cfg:
+        return cfg
+    return [cfg.get(key) for key in ('model', 'data_preprocessor', 'default_scope')]
 
 
 def _key(name):
@@ -108,7 +155,7 @@ def _key(name):
 
 
 def _figures(runner, name):
-    return runner.message_hub.runtime_info.get(_key(name))
+    return runner.message_hub.runtime_info.get(_key(name), {}).get('figures', {})
 
 
 def _show(figures):
