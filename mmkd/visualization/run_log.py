@@ -36,7 +36,7 @@ class RunLog:
                     values.setdefault(name, {})[entry['step']] = value
                     if 'iter' in entry:  # which validations have not
                         training.add(name)
-        self.curves = {name: _curve(found) for name, found in values.items()}
+        self.curves = {name: _curve(points) for name, points in values.items()}
         self.validated = sorted(
             (name for name in values if name not in training),
             key=lambda name: -len(values[name]),
@@ -49,13 +49,14 @@ class RunLog:
         """Return the training loss without what distillation adds to it.
 
         A distillation loss is told by its weight, which mmkd's Distiller logs beside
-        it.
+        it, by the same name with ``weight`` for each ``loss``.
         """
         steps, values = self.curves.get('loss', ([], []))
-        for name in self.curves:
-            if name.startswith('weight_'):
-                term = self.curves.get(name.replace('weight', 'loss', 1), ([], []))
-                added = dict(zip(*term))
+        training = (name for name in self.curves if name not in self.validated)
+        for name in training:
+            weight = name.replace('loss', 'weight')
+            if weight in self.curves and name not in ('loss', weight):
+                added = dict(zip(*self.curves[name]))
                 values = [v - added.get(s, 0.0) for s, v in zip(steps, values)]
         return steps, values
 
@@ -103,6 +104,6 @@ def _entries(work_dir: Path) -> Iterator[dict]:
                 continue
 
 
-def _curve(found: Dict[int, float]) -> Curve:
-    steps = sorted(found)
-    return steps, [found[step] for step in steps]
+def _curve(points: Dict[int, float]) -> Curve:
+    steps = sorted(points)
+    return steps, [points[step] for step in steps]

@@ -1,5 +1,7 @@
 """Tables, curves and pictures of made-up figures."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -7,9 +9,12 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
+from mmkd import Distiller
 from mmkd.errors import DataError
+from mmkd.testing import classification_batch, toy_classifier
 from mmkd.visualization import (
     Artifact,
+    RunLog,
     draw_curves,
     draw_detections,
     markdown_table,
@@ -44,6 +49,42 @@ def test_scalars_of_a_killed_and_resumed_run(tmp_path):
     assert read_scalars(tmp_path, 'loss', less='loss_kd') == ([20, 40], [3, 1])
     assert read_scalars(tmp_path, 'AP') == ([40], [0.5])
     assert read_scalars(tmp_path, 'nothing') == ([], [])
+
+
+@pytest.mark.parametrize(
+    'name', ['loss_kd', 'kd_loss', 'kdloss', 'loss_kd_loss', 'weight_loss']
+)
+def test_the_loss_without_what_distillation_adds(tmp_path, name):
+    """A distillation loss may have any name with ``loss`` in it."""
+    weight = name.replace('loss', 'weight')
+    other = {'loss_iou': 1.0, 'weight_decay': 0.5, 'kd_weights': 3.0, 'lr': 0.1}
+    rows = [
+        {'loss': 7.0, name: 4.0, weight: 2.0, 'iter': 10, 'step': 10, **other},
+        {'loss': 6.0, 'iter': 20, 'step': 20, **other},  # resumed without it
+        # A validation's own, at a step that training has as well.
+        {'val_loss': 5.0, 'val_weight': 1.0, 'step': 20},
+    ]
+    path = tmp_path / '1/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text('\n'.join(map(json.dumps, rows)))
+    assert RunLog(tmp_path).own_loss() == ([10, 20], [3.0, 6.0])
+
+
+def test_the_log_of_a_distiller_tells_its_losses(tmp_path):
+    teacher = dict(config=toy_classifier(), allow_untrained=True)
+    losses = {
+        name: dict(type='KDLoss', on='logits', tau=4.0, weight=0.5)
+        for name in ('loss_kd', 'again_loss')
+    }
+    model = Distiller(toy_classifier(), losses, teacher).train()
+    batch = model.data_preprocessor(classification_batch(), True)
+    logged = model.parse_losses(model(**batch, mode='loss'))[1]
+    row = {key: value.item() for key, value in logged.items()}
+    path = tmp_path / '1/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(dict(row, iter=1, step=1)))
+    own = RunLog(tmp_path).own_loss()
+    assert own == ([1], [pytest.approx(row['loss_student'])])
 
 
 def test_curves_are_drawn(tmp_path):
