@@ -9,8 +9,7 @@ from rich.table import Table
 from torch import nn
 
 from mmkd.configs import build_model, is_distiller, load_config
-from mmkd.engine.batch_check import check_batch_size
-from mmkd.engine.data_check import check_data
+from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller

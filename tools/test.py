@@ -6,7 +6,7 @@ import argparse
 from mmengine.evaluator import DumpResults
 
 from mmkd.configs import student_alone
-from mmkd.engine.data_check import check_data
+from mmkd.engine.checks import check_data
 from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run
 from mmkd.errors import ConfigError
 

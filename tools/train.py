@@ -3,8 +3,7 @@
 
 import argparse
 
-from mmkd.engine.batch_check import check_batch_size
-from mmkd.engine.data_check import check_data
+from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run, use_amp
 from mmkd.errors import ConfigError
 

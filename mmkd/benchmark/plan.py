@@ -8,8 +8,7 @@ from typing import List, Optional, Sequence
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmkd.configs import datasets_of, is_distiller, load_config, teachers_of
-from mmkd.engine.batch_check import check_batch_size
-from mmkd.engine.data_check import SELF_MADE, check_data
+from mmkd.engine.checks import SELF_MADE, check_batch_size, check_data
 from mmkd.errors import CheckpointError, ConfigError
 
 from .cell import Cell

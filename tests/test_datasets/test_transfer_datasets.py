@@ -19,7 +19,7 @@ from mmkd.datasets import (
     TinyImageNet,
     read_image,
 )
-from mmkd.engine.data_check import check_data
+from mmkd.engine.checks import check_data
 from mmkd.errors import ConfigError, DataError
 
 WNIDS = ['n03', 'n01', 'n02']  # as in wnids.txt: not sorted

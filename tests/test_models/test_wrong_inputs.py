@@ -14,8 +14,7 @@ from mmengine.registry import MODELS
 from mmengine.visualization import Visualizer
 
 from mmkd.configs import load_config
-from mmkd.engine.batch_check import check_batch_size
-from mmkd.engine.data_check import check_data
+from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.errors import MMKDError
 from mmkd.models import Distiller, DistillLoss
 from mmkd.registry import MODELS as MMKD_MODELS

@@ -78,11 +78,11 @@ class AccelerateHook(Hook):
         if self.make is None:
             return
         pairings = [term.pairing for term in getattr(model, 'terms', ())]
-        ours = {name for one in pairings for name in _tapped(one)}
-        treated = {'student': speed_up(student, ours, self.make)}
+        tapped = {path for pairing in pairings for path in _tapped(pairing)}
+        treated = {'student': speed_up(student, tapped, self.make)}
         for name, teacher in getattr(model, 'teachers', {}).items():
-            theirs = {path for one in pairings for path in one.teacher_outputs}
-            treated[name] = speed_up(teacher.model, theirs, self.make)
+            tapped = {path for pairing in pairings for path in pairing.teacher_outputs}
+            treated[name] = speed_up(teacher.model, tapped, self.make)
         for name, units in treated.items():
             runner.logger.info(f'{name}: {", ".join(units)} run fast')
 

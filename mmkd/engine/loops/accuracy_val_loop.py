@@ -87,6 +87,6 @@ def count_hits(logits: Tensor, labels: Tensor, topk: Sequence[int]) -> Tensor:
         Tensor: For each of ``topk`` the hits, then ``N``; int64, on the device.
     """
     most = min(max(topk), logits.size(1))
-    found = logits.topk(most, dim=1).indices == labels[:, None]
-    hits = [found[:, :k].any(dim=1).sum() for k in topk]
+    right = logits.topk(most, dim=1).indices == labels[:, None]
+    hits = [right[:, :k].any(dim=1).sum() for k in topk]
     return torch.stack([*hits, labels.new_tensor(len(labels))])
