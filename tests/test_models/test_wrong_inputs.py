@@ -195,6 +195,13 @@ def _(tmp_path):
     classifier(dict(KD, temperature=4))
 
 
+@case(
+    'a loss whose name hides the total', "'loss' must contain .* not be 'loss' itself"
+)
+def _(tmp_path):
+    classifier(name='loss')
+
+
 @case('a loss whose name hides it from the sum', "'kd' must contain 'loss'")
 def _(tmp_path):
     classifier(name='kd')

@@ -469,7 +469,7 @@ class TestInADistiller:
         said = []
         loss = model.distill['loss_aekt'].loss
         loss.register_forward_pre_hook(
-            lambda _, args: said.extend(one[0] for one in args)
+            lambda _, args: said.extend(column[0] for column in args[:3])
         )
         total = sum(v for k, v in compute(model).items() if k.startswith('loss'))
         student, teacher, labels = said

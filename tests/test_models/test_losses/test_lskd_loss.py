@@ -91,8 +91,8 @@ class Inner(DistillLoss):
         self.labels = labels
 
     @contextmanager
-    def around(self, student, teacher):
-        self.opened = student, teacher
+    def around(self, *sides):
+        self.opened = sides
         yield 'open'
 
     def compare_levels(self, student, teacher, targets, index):
@@ -109,12 +109,12 @@ def test_the_loss_inside_is_asked_for_everything():
     inputs = fitted((2, 5))
     loss.fit(inputs)
     loss.see_training_set('all labels')
-    with loss.around('of the student', 'of the teacher') as opened:
+    with loss.around('of the student', 'of the teacher', 'adapters') as opened:
         assert opened == 'open'
     student, teacher, labels = draw()
     value = loss(student, teacher, labels, index=torch.arange(8))
     assert inner.fitted is inputs and inner.labels == 'all labels'
-    assert inner.opened == ('of the student', 'of the teacher')
+    assert inner.opened == ('of the student', 'of the teacher', 'adapters')
     rows, wanted, targets, index = inner.seen
     assert torch.equal(rows[0], standardise(student))
     assert torch.equal(wanted[0], standardise(teacher))

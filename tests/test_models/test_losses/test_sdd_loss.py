@@ -388,8 +388,7 @@ class TestRefusals:
             fit(SDDLoss(), (2, 10), (2, 10))
         assert str(error.value) == (
             'loss_x: this loss compares logits of cells (N, K, M), got shape (2, 10); '
-            "choose 'cells.logits' of classifiers or 'roi.cells' of two-stage "
-            'detectors.'
+            "choose on='cells.logits', on='roi.cells'."
         )
 
     def test_a_loss_inside_that_has_values_of_maps(self):
