@@ -1,8 +1,10 @@
 """Building from config values, with errors that name the key."""
 
 import difflib
+import importlib
 import inspect
-from typing import Any, Callable, Union
+import pkgutil
+from typing import Any, Callable, Sequence, Union
 
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
@@ -60,3 +62,14 @@ def construct(what: str, build: Callable, *args, **kwargs) -> Any:
             f'{what}: {error}; its arguments are {", ".join(known) or "none"}.'
         ) from None
     return build(*args, **kwargs)
+
+
+def import_all(package: str, path: Sequence[str]) -> None:
+    """Import all modules of a package, so that what they register is known.
+
+    Args:
+        package (str): Its ``__name__``.
+        path (Sequence[str]): Its ``__path__``.
+    """
+    for module in pkgutil.iter_modules(path):
+        importlib.import_module(f'{package}.{module.name}')

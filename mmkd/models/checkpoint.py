@@ -28,7 +28,7 @@ def _save(module, state, prefix, local_metadata):
     old = prefix + STUDENT
     for mapping in (state, getattr(state, '_metadata', {})):
         for key in list(mapping):
-            # Popping and setting every key of ours keeps their order.
+            # Popping and setting every key below keeps their order.
             if key.startswith(prefix):
                 value = mapping.pop(key)
                 mapping[prefix + key[len(old) :] if key.startswith(old) else key] = (

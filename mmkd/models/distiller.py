@@ -96,9 +96,9 @@ class Distiller(BaseModel):
         for name, spec in losses.items():
             if 'loss' not in name or '.' in name or name == 'loss':
                 raise ConfigError(
-                    f"losses: the name {name!r} must contain 'loss', no dot, and not be "
-                    "'loss' itself, which is the total; MMEngine adds up what is so "
-                    'named.'
+                    f"losses: the name {name!r} must contain 'loss', no dot, and "
+                    "not be 'loss' itself, which is the total; MMEngine adds up what "
+                    'is so named.'
                 )
             self.distill[name] = construct(
                 name, Term, name, self.student, self.teachers, **spec

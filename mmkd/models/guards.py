@@ -30,18 +30,18 @@ def check_classes(teacher_classes, name: str) -> None:
     """
     current = Visualizer._instance_dict
     meta = Visualizer.get_current_instance().dataset_meta if current else None
-    ours = (meta or {}).get('classes')
-    if teacher_classes is None or ours is None:
+    classes = (meta or {}).get('classes')
+    if teacher_classes is None or classes is None:
         return
-    ours, theirs = tuple(ours), tuple(teacher_classes)
-    if ours == theirs:
+    known, wanted = tuple(teacher_classes), tuple(classes)
+    if known == wanted:
         return
-    if len(ours) != len(theirs):
-        detail = f'it knows {len(theirs)} classes, the training set has {len(ours)}'
+    if len(known) != len(wanted):
+        detail = f'it knows {len(known)} classes, the training set has {len(wanted)}'
     else:
-        index = [a == b for a, b in zip(ours, theirs)].index(False)
+        index = [a == b for a, b in zip(known, wanted)].index(False)
         detail = (
-            f'class {index} is {theirs[index]!r} to it and {ours[index]!r} in the '
+            f'class {index} is {known[index]!r} to it and {wanted[index]!r} in the '
             'training set'
         )
     raise CheckpointError(

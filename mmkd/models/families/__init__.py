@@ -1,21 +1,20 @@
 """How each kind of network is run in parts, a file a kind.
 
-To run another kind, register a :class:`Family` in a file of its own, here or outside
-of the package; nothing else has to know of it.
+To run another kind, register a :class:`Family` in a file of its own, in this folder or
+outside of the package; nothing else has to know of it.
 """
 
 from torch import nn
 
+from mmkd.construct import import_all
 from mmkd.registry import FAMILIES
 
 from .base import Family
-from .classifier import Classifier
-from .dense import Dense
 from .run import Run
-from .two_stage import TwoStage
-from .whole import Whole
 
-__all__ = ['Classifier', 'Dense', 'Family', 'Run', 'TwoStage', 'Whole', 'family_of']
+__all__ = ['Family', 'Run', 'family_of']
+
+import_all(__name__, __path__)
 
 
 def family_of(model: nn.Module) -> Family:

@@ -1,100 +1,13 @@
-"""Pairings, and how ``on=`` names them: a registry, as that of losses is."""
+"""Pairings, a file each: a registry, as that of losses is.
 
-import difflib
-from typing import Optional, Sequence, Tuple, Union
+Whatever lies in this folder is registered; one outside of the package registers itself.
+"""
 
-from torch import nn
+from mmkd.construct import import_all
 
-from mmkd.construct import construct
-from mmkd.errors import ConfigError
-from mmkd.registry import PAIRINGS
-
-from ..taps import find_module
 from .base import Aligned, Pairing
-from .cells import CellsPairing
-from .classification import ClassificationPairing
-from .modules import ModulePairing
-from .roi import RoIPairing
-from .roi_cells import RoICellsPairing
+from .build import build_pairing
 
-__all__ = [
-    'Aligned',
-    'CellsPairing',
-    'ClassificationPairing',
-    'ModulePairing',
-    'Pairing',
-    'RoICellsPairing',
-    'RoIPairing',
-    'build_pairing',
-]
+__all__ = ['Aligned', 'Pairing', 'build_pairing']
 
-
-def build_pairing(
-    on: Union[str, Sequence[str], dict], student: nn.Module, teacher: nn.Module
-) -> Tuple[Pairing, Optional[object]]:
-    """Make the pairing that a loss's ``on=`` asks for, and its adapter's spec.
-
-    Args:
-        on (str | list[str] | dict): A pairing's name; a module path, or several;
-            ``dict(pairing=NAME, ...)`` with the pairing's options; or
-            ``dict(student=PATH, teacher=PATH, adapter='auto' | None | dict)``, again
-            with a list for several modules.
-        student (nn.Module): The student.
-        teacher (nn.Module): The teacher.
-
-    Returns:
-        tuple: The pairing, and the adapter's spec.
-
-    Raises:
-        ConfigError: ``on`` fits none of these.
-    """
-    known = PAIRINGS.module_dict
-    if isinstance(on, str) and on in known:
-        on = dict(pairing=on)
-    elif isinstance(on, (str, list, tuple)) and on:
-        on = dict(student=on)
-    if not isinstance(on, dict) or not ('pairing' in on or 'student' in on):
-        raise ConfigError(
-            f'on={on!r} must be one of {", ".join(known)}, a module path or a list of '
-            'them, a dict with pairing=, or a dict with student= and teacher=.'
-        )
-    options = dict(on)
-    if 'pairing' in options:
-        name = options.pop('pairing')
-        if name not in known:
-            raise ConfigError(
-                f'on: unknown pairing {name!r}; known: {", ".join(known)}.'
-            )
-        adapter = options.pop('adapter', None)
-        pairing = construct(
-            f'on={name!r}', known[name], name, student, teacher, **options
-        )
-        return pairing, adapter
-    paths = _listed(options.pop('student'))
-    teacher_paths = _listed(options.pop('teacher', paths))
-    adapter = options.pop('adapter', 'auto')
-    if options:
-        raise ConfigError(
-            f'on={dict(on)}: unknown keys {", ".join(options)}; a module pairing has '
-            'student, teacher and adapter.'
-        )
-    for path in paths:
-        _find_or_suggest(path, student)
-    return ModulePairing(paths, teacher_paths, student, teacher), adapter
-
-
-def _listed(paths):
-    return [paths] if isinstance(paths, str) else list(paths)
-
-
-def _find_or_suggest(path, student):
-    try:
-        find_module(student, path, 'student')
-    except ConfigError as error:
-        known = PAIRINGS.module_dict
-        close = difflib.get_close_matches(path, known, n=1)
-        meant = f'; did you mean {close[0]!r}?' if close else ''
-        raise ConfigError(
-            f'on={path!r} is no pairing ({", ".join(known)}), and {error}'.rstrip('.')
-            + (meant or '.')
-        ) from None
+import_all(__name__, __path__)
