@@ -23,7 +23,7 @@ from mmkd.transfer import (
     parse_entries,
     subset,
 )
-from mmkd.transfer.feature_cache import CACHE
+from mmkd.transfer.features.cache import CACHE
 from mmkd.transfer.protocol import REFERENCES
 from mmkd.visualization import markdown_table
 
@@ -85,24 +85,31 @@ def main() -> None:
         raise ConfigError('give a CHECKPOINT, or several with --compare.')
     entries = parse_entries(texts, args.config)
     protocol = Protocol(
-        args.layers,
-        args.input_size,
-        args.learning_rates,
-        args.weight_decays,
-        args.held_out,
-        args.epochs,
-        args.seeds,
-        args.references,
+        layers=args.layers,
+        input_size=args.input_size,
+        learning_rates=args.learning_rates,
+        weight_decays=args.weight_decays,
+        held_out=args.held_out,
+        epochs=args.epochs,
+        seeds=args.seeds,
+        references=args.references,
     )
-    target = load_target(args.dataset, args.data_root, not args.no_check_md5)
+    target = load_target(args.dataset, args.data_root, check_md5=not args.no_check_md5)
     if args.limit is not None:
         target = target._replace(train=subset(target.train, args.limit))
-    how = args.cache, args.batch_size, args.workers, args.device
-    found = evaluate(entries, target, protocol, *how)
-    artifact, figure = comparison(found, target, protocol)
+    results = evaluate(
+        entries,
+        target,
+        protocol,
+        cache=args.cache,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        device=args.device,
+    )
+    artifact, figure = comparison(results, target, protocol)
     path = artifact.write(args.out, figure)
     predictions = path.with_name('predictions.npz')
-    named = [(name, each) for name, runs in found.items() for each in runs]
+    named = [(name, each) for name, runs in results.items() for each in runs]
     np.savez_compressed(
         predictions,
         labels=target.val.get_gt_labels(),

@@ -8,7 +8,7 @@ from mmengine.config import Config, DictAction
 from mmkd.configs import load_config, teachers_of
 from mmkd.errors import ConfigError
 from mmkd.transfer import TARGETS, Network, load_target
-from mmkd.transfer.feature_cache import CACHE
+from mmkd.transfer.features.cache import CACHE
 
 from .pair import Pair
 
@@ -58,7 +58,7 @@ def load_pair(args: argparse.Namespace) -> Pair:
     cfg = load_config(args.config, args.cfg_options)
     config, checkpoint = _teacher(args, cfg)
     ours, theirs = args.names or (Path(args.config).stem, Path(checkpoint).stem)
-    target = load_target(args.dataset, args.data_root, not args.no_check_md5)
+    target = load_target(args.dataset, args.data_root, check_md5=not args.no_check_md5)
     student = Network(cfg, args.checkpoint, ours, args.input_size)
     teacher = Network(config, checkpoint, theirs, args.input_size)
     args.out = args.out or OUT / ours

@@ -11,7 +11,8 @@ from numpy import ndarray
 from mmkd.datasets.read_image import read_image
 from mmkd.errors import ConfigError, DataError
 from mmkd.transfer import cached_features, subset
-from mmkd.transfer.network import LOGITS, POOLED, Network
+from mmkd.transfer.features.layers import LOGITS, POOLED
+from mmkd.transfer.network import Network
 
 #: Names that backbones give their stages.
 STAGE = re.compile(r'(backbone\.)?(layer|stage|block)s?\.?\d+')

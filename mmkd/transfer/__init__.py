@@ -1,12 +1,13 @@
 """Transfer evaluation: is what a network learned worth carrying elsewhere?"""
 
+from .classifiers.linear_probe import linear_probe
 from .comparison import comparison, summarize
 from .entry import Entry, parse_entries
-from .evaluation import Protocol, Run, evaluate
-from .feature_cache import cached_features
-from .linear_probe import linear_probe
+from .evaluation import Run, evaluate
+from .features.cache import cached_features
 from .network import Network
 from .pixels import Pixels
+from .protocol import Protocol
 from .targets import TARGETS, Target, load_target, subset
 
 __all__ = [

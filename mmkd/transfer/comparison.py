@@ -8,30 +8,29 @@ from matplotlib.figure import Figure
 
 from mmkd.visualization import Artifact, new_figure
 
+from .classifiers.train_grid import Setting
 from .evaluation import Run
-from .holm import holm
 from .protocol import Protocol
-from .statistics import bootstrap_interval, compare, seeds_interval
+from .statistics import bootstrap_interval, compare, holm, seeds_interval
 from .targets import Target
-from .train_grid import Setting
 
 
-def summarize(found: Dict[str, List[Run]]) -> List[Dict[str, Any]]:
+def summarize(results: Dict[str, List[Run]]) -> List[Dict[str, Any]]:
     """Put figures to each name; the first one is what the others are compared with.
 
     Args:
-        found (dict[str, list[Run]]): From :func:`evaluate`.
+        results (dict[str, list[Run]]): From :func:`evaluate`.
 
     Returns:
         list[dict]: A row a name: accuracies, intervals and differences in percent,
         p-values, settings.
     """
-    reference = next(iter(found))
+    reference = next(iter(results))
     right = {
-        name: np.stack([run.right for run in runs]) for name, runs in found.items()
+        name: np.stack([run.right for run in runs]) for name, runs in results.items()
     }
     rows = []
-    for name, runs in found.items():
+    for name, runs in results.items():
         accuracies = (100 * right[name].mean(1)).tolist()
         row = dict(
             name=name,
@@ -54,16 +53,16 @@ def summarize(found: Dict[str, List[Run]]) -> List[Dict[str, Any]]:
 
 
 def comparison(
-    found: Dict[str, List[Run]], target: Target, protocol: Protocol
+    results: Dict[str, List[Run]], target: Target, protocol: Protocol
 ) -> Tuple[Artifact, Figure]:
     """Return table and picture of a comparison.
 
     Args:
-        found (dict[str, list[Run]]): From :func:`evaluate`.
+        results (dict[str, list[Run]]): From :func:`evaluate`.
         target (Target): The data set.
         protocol (Protocol): How it was probed.
     """
-    rows = summarize(found)
+    rows = summarize(results)
     several = any(len(row['top1_of_runs']) > 1 for row in rows)
     table = {}
     for row in rows:

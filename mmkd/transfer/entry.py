@@ -29,6 +29,7 @@ class Entry(NamedTuple):
 
     def build(
         self,
+        *,
         input_size: Optional[int] = None,
         seed: int = 0,
         device: Optional[str] = None,
@@ -41,9 +42,15 @@ class Entry(NamedTuple):
             device (str, optional): See :class:`Network`.
         """
         if self.checkpoint == PIXELS:
-            return Pixels(self.config, self.name, input_size)
-        checkpoint = None if self.checkpoint == RANDOM else self.checkpoint
-        return Network(self.config, checkpoint, self.name, input_size, seed, device)
+            return Pixels(self.config, self.name, input_size=input_size)
+        return Network(
+            self.config,
+            None if self.checkpoint == RANDOM else self.checkpoint,
+            self.name,
+            input_size=input_size,
+            seed=seed,
+            device=device,
+        )
 
 
 def parse_entries(texts: List[str], config: str) -> List[Entry]:

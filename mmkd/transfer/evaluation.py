@@ -10,12 +10,13 @@ from mmengine.logging import print_log
 from mmkd.datasets.read_image import read_image
 from mmkd.errors import ConfigError
 
+from .classifiers.held_out import split_held_out
+from .classifiers.linear_probe import linear_probe
+from .classifiers.logistic_regression import logistic_regression
+from .classifiers.nearest_neighbours import nearest_neighbours
 from .entry import RANDOM, Entry
-from .feature_cache import CACHE, cached_features
-from .held_out import split_held_out
-from .linear_probe import linear_probe
+from .features.cache import CACHE, cached_features
 from .protocol import Protocol
-from .references import logistic_regression, nearest_neighbours
 from .targets import Target
 
 #: Numbers to choose from for nearest neighbours.
@@ -51,6 +52,7 @@ def evaluate(
     entries: Sequence[Entry],
     target: Target,
     protocol: Protocol,
+    *,
     cache: str = CACHE,
     batch_size: int = 250,
     workers: int = 2,
@@ -81,79 +83,93 @@ def evaluate(
     _check_runs(entries, protocol.seeds)
     if protocol.holds_out:
         split_held_out(np.asarray(target.train.get_gt_labels()), protocol.held_out)
+    built = dict(input_size=protocol.input_size, device=device)
     image = read_image(target.train.get_data_info(0))
     for entry in entries:
-        network = entry.build(protocol.input_size, device=device)
+        network = entry.build(**built)
         pixels = torch.from_numpy(network.transform(image))
         network.features(pixels[None], protocol.layers)
-    found: Dict[str, List[Run]] = {}
+    results: Dict[str, List[Run]] = {}
     for entry in entries:
         started = time.monotonic()
         for seed in protocol.seeds if entry.checkpoint == RANDOM else (0,):
-            network = entry.build(protocol.input_size, seed, device)
+            network = entry.build(seed=seed, **built)
             train, val = (
                 cached_features(
-                    network, part, protocol.layers, cache, batch_size, workers
+                    network,
+                    part,
+                    protocol.layers,
+                    cache,
+                    batch_size=batch_size,
+                    workers=workers,
                 )
                 for part in (target.train, target.val)
             )
             seeds = (seed,) if entry.checkpoint == RANDOM else protocol.seeds
-            for probe_seed in seeds:
-                runs = _probe(entry, probe_seed, train, val, target, protocol, network)
+            for each in seeds:
+                runs = _probe(
+                    train,
+                    val,
+                    target,
+                    protocol,
+                    entry=entry,
+                    seed=each,
+                    device=str(network.device),
+                )
                 for name, run in runs.items():
-                    found.setdefault(name, []).append(run)
+                    results.setdefault(name, []).append(run)
         print_log(
             f'{entry.name} ({entry.checkpoint}): '
-            f'{100 * found[entry.name][-1].right.mean():.2f} % top-1, '
+            f'{100 * results[entry.name][-1].right.mean():.2f} % top-1, '
             f'{time.monotonic() - started:.1f} s',
             'current',
         )
-    return found
+    return results
 
 
-def _probe(entry, seed, train, val, target, protocol, network) -> Dict[str, Run]:
+def _probe(train, val, target, protocol, *, entry, seed, device) -> Dict[str, Run]:
     labels, truth = (
         np.asarray(part.get_gt_labels()) for part in (target.train, target.val)
     )
 
-    def run(found, width) -> Run:
-        order = np.argsort(-found.scores, 1, kind='stable')
+    def run(answer, layer) -> Run:
+        order = np.argsort(-answer.scores, 1, kind='stable')
         return Run(
-            entry.checkpoint,
-            seed,
-            order[:, 0],
-            order[:, 0] == truth,
-            (order[:, :5] == truth[:, None]).any(1),
-            found.chosen,
-            found.held_out,
-            width,
+            checkpoint=entry.checkpoint,
+            seed=seed,
+            top1=order[:, 0],
+            right=order[:, 0] == truth,
+            right5=(order[:, :5] == truth[:, None]).any(1),
+            chosen=answer.chosen,
+            held_out=answer.held_out,
+            width=train[layer].shape[1],
         )
 
     probe = linear_probe(
         train,
         labels,
         val,
-        protocol.learning_rates,
-        protocol.weight_decays,
-        protocol.held_out,
-        protocol.epochs,
+        learning_rates=protocol.learning_rates,
+        weight_decays=protocol.weight_decays,
+        held_out=protocol.held_out,
+        epochs=protocol.epochs,
         seed=seed,
-        device=str(network.device),
+        device=device,
     )
-    found = {entry.name: run(probe, train[probe.chosen.layer].shape[1])}
-    if protocol.references:
-        (layer,) = protocol.layers
-        mask = split_held_out(labels, protocol.held_out, seed)
-        pair = train[layer], labels, val[layer]
-        width = train[layer].shape[1]
+    runs = {entry.name: run(probe, probe.chosen.layer)}
     for name in protocol.references:
+        (layer,) = protocol.layers
+        features = train[layer], labels, val[layer]
+        mask = split_held_out(labels, protocol.held_out, seed=seed)
         if name == 'logistic_regression':
-            answer = logistic_regression(*pair, protocol.weight_decays, mask)
+            answer = logistic_regression(
+                *features, weight_decays=protocol.weight_decays, held_out=mask
+            )
         else:
             ks = [k for k in NEIGHBOURS if k <= (~mask).sum()]
-            answer = nearest_neighbours(*pair, ks, mask)
-        found[f'{entry.name}, {name.replace("_", " ")}'] = run(answer, width)
-    return found
+            answer = nearest_neighbours(*features, ks=ks, held_out=mask)
+        runs[f'{entry.name}, {name.replace("_", " ")}'] = run(answer, layer)
+    return runs
 
 
 def _check_runs(entries: Sequence[Entry], seeds: Sequence[int]) -> None:

@@ -19,13 +19,9 @@ from mmkd.configs import load_config, student_of
 from mmkd.errors import ConfigError
 from mmkd.models.frozen_network import freeze, frozen_network
 from mmkd.models.randomness import isolated_rng
-from mmkd.models.stock_network import before_logits, pooled
-from mmkd.models.taps import Taps
 
-from .transform import Transform
-
-#: Features that are no module's output.
-POOLED, LOGITS = 'pooled', 'logits'
+from .features.layers import layer_features
+from .features.transform import Transform
 
 
 class Network:
@@ -76,7 +72,6 @@ class Network:
         for module in (self.model, self._preprocessor):
             freeze(module.to(self.device))
 
-    @torch.no_grad()
     def features(self, images: Tensor, layers: Sequence[str]) -> Dict[str, Tensor]:
         """Compute features of a batch.
 
@@ -92,16 +87,14 @@ class Network:
         Raises:
             ConfigError: There is no such module, or its output is none of these.
         """
-        inputs = self._preprocessor(dict(inputs=images.to(self.device)), False)
-        modules = [name for name in layers if name not in (POOLED, LOGITS)]
-        half = torch.autocast(self.device.type, torch.float16, self.precision == 16)
-        found = {}
-        with Taps(self.model, modules, self.name) as taps, half:
-            found.update(self._run(inputs['inputs'], layers))
-        for name in modules:
-            found[name] = self._vector(name, taps[name].outputs()[-1])
-        dtype = torch.float16 if self.precision == 16 else torch.float32
-        return {name: found[name].to('cpu', dtype) for name in layers}
+        return layer_features(
+            self.model,
+            self._preprocessor,
+            images.to(self.device),
+            layers,
+            name=self.name,
+            half=self.precision == 16,
+        )
 
     @property
     def precision(self) -> int:
@@ -123,33 +116,6 @@ class Network:
                 digest.update(f'{key} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
                 digest.update(tensor.flatten().view(torch.uint8).numpy())
         return digest.hexdigest()
-
-    def _run(self, inputs, layers):
-        """One pass; what comes after the pooled feature only where it is asked for."""
-        if not {LOGITS, 'head'} & {name.split('.')[0] for name in layers}:
-            return {POOLED: pooled(self.model, inputs)}
-        if not getattr(self.model, 'with_head', False):
-            raise ConfigError(
-                f'{self.name} ({type(self.model).__name__}) has no head, so it gives '
-                'no logits; give a classifier.'
-            )
-        maps = self.model.extract_feat(inputs)
-        found = {LOGITS: self.model.head(maps)}
-        if POOLED in layers:
-            found[POOLED] = before_logits(self.model, maps)
-        return found
-
-    def _vector(self, name, output):
-        if output.ndim == 4:
-            return output.float().mean((2, 3))
-        if output.ndim == 3:
-            return output.float().mean(1)
-        if output.ndim != 2:
-            raise ConfigError(
-                f'{self.name}: {name!r} puts out {tuple(output.shape)}, but a feature '
-                'is (N, C), (N, C, H, W) or (N, L, C); choose another module.'
-            )
-        return output
 
 
 def _device(name: str) -> torch.device:

@@ -9,8 +9,8 @@ from torch import Tensor
 from mmkd.configs import load_config
 from mmkd.errors import ConfigError
 
-from .network import POOLED
-from .transform import Transform
+from .features.layers import POOLED
+from .features.transform import Transform
 
 
 class Pixels:
@@ -28,6 +28,7 @@ class Pixels:
         self,
         config: Union[str, Config],
         name: str = 'pixels',
+        *,
         input_size: Optional[int] = None,
     ) -> None:
         cfg = load_config(config) if isinstance(config, str) else config

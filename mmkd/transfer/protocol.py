@@ -1,19 +1,17 @@
 """How networks are probed."""
 
 import math
-from dataclasses import dataclass
 from typing import Optional, Sequence
 
 from mmkd.errors import ConfigError
 
-from .linear_probe import LEARNING_RATES, WEIGHT_DECAYS
-from .network import POOLED
+from .classifiers.linear_probe import LEARNING_RATES, WEIGHT_DECAYS
+from .features.layers import POOLED
 
 #: Classifiers to hold the probe against, from scikit-learn and by neighbours.
 REFERENCES = ('logistic_regression', 'nearest_neighbours')
 
 
-@dataclass
 class Protocol:
     """How networks are probed.
 
@@ -31,24 +29,30 @@ class Protocol:
         ConfigError: An argument is out of its range.
     """
 
-    layers: Sequence[str] = (POOLED,)
-    input_size: Optional[int] = None
-    learning_rates: Sequence[float] = LEARNING_RATES
-    weight_decays: Sequence[float] = WEIGHT_DECAYS
-    held_out: float = 0.2
-    epochs: Optional[int] = None
-    seeds: Sequence[int] = (0,)
-    references: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        for name in ('layers', 'learning_rates', 'weight_decays', 'seeds'):
-            if not len(getattr(self, name)):
-                raise ConfigError(f'{name} is empty, but it must name at least one.')
+    def __init__(
+        self,
+        *,
+        layers: Sequence[str] = (POOLED,),
+        input_size: Optional[int] = None,
+        learning_rates: Sequence[float] = LEARNING_RATES,
+        weight_decays: Sequence[float] = WEIGHT_DECAYS,
+        held_out: float = 0.2,
+        epochs: Optional[int] = None,
+        seeds: Sequence[int] = (0,),
+        references: Sequence[str] = (),
+    ) -> None:
         # Plain lists and numbers, which JSON can hold.
-        self.layers, self.references = list(self.layers), list(self.references)
-        self.learning_rates = [float(rate) for rate in self.learning_rates]
-        self.weight_decays = [float(decay) for decay in self.weight_decays]
-        self.seeds = [int(seed) for seed in self.seeds]
+        self.layers = list(layers)
+        self.input_size = input_size
+        self.learning_rates = [float(rate) for rate in learning_rates]
+        self.weight_decays = [float(decay) for decay in weight_decays]
+        self.held_out = held_out
+        self.epochs = epochs
+        self.seeds = [int(seed) for seed in seeds]
+        self.references = list(references)
+        for name in ('layers', 'learning_rates', 'weight_decays', 'seeds'):
+            if not getattr(self, name):
+                raise ConfigError(f'{name} is empty, but it must name at least one.')
         for name in self.references:
             if name not in REFERENCES:
                 raise ConfigError(

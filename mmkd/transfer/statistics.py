@@ -8,7 +8,7 @@ and with the next seed perhaps the other way round. The second speaks only of wh
 varied: seeds of the probe on one checkpoint say nothing about another distillation.
 """
 
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from scipy import stats
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
 
 
 def bootstrap_interval(
-    correct: np.ndarray, level: float = 0.95, resamples: int = 10000, seed: int = 0
+    correct: np.ndarray, *, level: float = 0.95, resamples: int = 10000, seed: int = 0
 ) -> Tuple[float, float]:
     """Return the percentile bootstrap interval of an accuracy over images.
 
@@ -65,7 +65,7 @@ def bootstrap_interval(
 
 
 def seeds_interval(
-    accuracies: Sequence[float], level: float = 0.95
+    accuracies: Sequence[float], *, level: float = 0.95
 ) -> Optional[Tuple[float, float]]:
     """Return the interval of a mean over runs by Student's t.
 
@@ -96,6 +96,7 @@ def seeds_interval(
 def compare(
     a: np.ndarray,
     b: np.ndarray,
+    *,
     level: float = 0.95,
     resamples: int = 10000,
     seed: int = 0,
@@ -149,6 +150,35 @@ def compare(
     )
 
 
+def holm(p_values: Sequence[float]) -> List[float]:
+    """Correct p-values for their number by Holm's step-down method.
+
+    Each corrected value below 0.05 is significant with a chance of at most 5 % that
+    any of them is so by luck, however the tests depend on each other: S. Holm, A
+    Simple Sequentially Rejective Multiple Test Procedure (1979).
+
+    Args:
+        p_values (Sequence[float]): One of each test.
+
+    Returns:
+        list[float]: Corrected values in the same order, at most 1.
+
+    Raises:
+        ConfigError: A value is not between 0 and 1.
+    """
+    values = np.asarray(p_values, np.float64)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ConfigError(
+            f'the p-values {values.tolist()} are not all between 0 and 1; leave out '
+            'those that are undefined.'
+        )
+    order = values.argsort()
+    steps = values[order] * np.arange(len(values), 0, -1)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected.tolist()
+
+
 def _resampled_sums(values, level, resamples, seed):
     """Sum N whole numbers drawn with replacement, ``resamples`` times.
 
@@ -183,9 +213,9 @@ def _welch(a, b) -> Optional[float]:
 
 def _check_correct(correct):
     if not isinstance(correct, np.ndarray) or correct.dtype.kind != 'b':
-        found = getattr(correct, 'dtype', type(correct).__name__)
+        kind = getattr(correct, 'dtype', type(correct).__name__)
         raise ConfigError(
-            f'the statistics take NumPy arrays of bool (right or wrong), not {found}.'
+            f'the statistics take NumPy arrays of bool (right or wrong), not {kind}.'
         )
     if correct.ndim != 2 or len(correct) < 1 or correct.shape[1] < 2:
         raise ConfigError(

@@ -39,7 +39,7 @@ class Target(NamedTuple):
 
 
 def load_target(
-    name: str, data_root: Optional[str] = None, check_md5: bool = True
+    name: str, data_root: Optional[str] = None, *, check_md5: bool = True
 ) -> Target:
     """Load both parts of a data set, without a pipeline.
 
@@ -74,7 +74,7 @@ def load_target(
     return Target(name, train, val, classes)
 
 
-def subset(dataset: BaseDataset, number: int, seed: int = 0) -> BaseDataset:
+def subset(dataset: BaseDataset, number: int, *, seed: int = 0) -> BaseDataset:
     """Return a stratified subset: each class with its share, drawn at random.
 
     Samples are shuffled, then taken in the order of ``(rank + 1/2) / size``, with a

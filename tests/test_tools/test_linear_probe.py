@@ -18,6 +18,7 @@ from mmengine.config import Config
 
 from mmkd.testing import toy_classifier
 from mmkd.transfer import Network, load_target
+from mmkd.transfer.classifiers import linear_probe as module
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = 'tools/linear_probe.py'
@@ -170,8 +171,6 @@ def test_again_from_the_cache(first, home, tmp_path, shown):
 
 
 def test_killed_while_probing(first, home, tmp_path, shown):
-    module = sys.modules['mmkd.transfer.linear_probe']
-
     def killed():
         train_grid, calls = module.train_grid, []
 

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from mmkd.transfer import Protocol, Run, Target, comparison, summarize
-from mmkd.transfer.train_grid import Setting
+from mmkd.transfer.classifiers.train_grid import Setting
 from mmkd.visualization import Artifact
 
 TARGET = Target('toys', range(400), range(200), ('cat', 'dog', 'owl'))

@@ -1,7 +1,6 @@
 """Probing several networks: what is a run, and what is refused before the work."""
 
 import copy
-import sys
 
 import numpy as np
 import pytest
@@ -20,8 +19,10 @@ from mmkd.transfer import (
     load_target,
     subset,
 )
-from mmkd.transfer.held_out import split_held_out
-from mmkd.transfer.references import logistic_regression, nearest_neighbours
+from mmkd.transfer.classifiers import linear_probe as module
+from mmkd.transfer.classifiers.held_out import split_held_out
+from mmkd.transfer.classifiers.logistic_regression import logistic_regression
+from mmkd.transfer.classifiers.nearest_neighbours import nearest_neighbours
 
 QUICK = dict(learning_rates=(0.1, 1.0), weight_decays=(1e-2,), epochs=5)
 
@@ -72,7 +73,7 @@ def images(monkeypatch):
 
 def probe(entries, target, tmp_path, **changes):
     protocol = Protocol(**{**QUICK, **changes})
-    return evaluate(entries, target, protocol, tmp_path / 'cache', batch_size=60)
+    return evaluate(entries, target, protocol, cache=tmp_path / 'cache', batch_size=60)
 
 
 def same(a, b):
@@ -158,7 +159,6 @@ def test_a_stop_while_probing_loses_nothing(
 ):
     entries = [Entry('random', 'random', config), Entry('pixels', 'pixels', config)]
     expected = probe(entries, digits, tmp_path / 'undisturbed')
-    module = sys.modules['mmkd.transfer.linear_probe']
     train_grid, calls = module.train_grid, []
 
     def stopped(*args, **kwargs):
@@ -189,7 +189,12 @@ def test_references_are_rows_of_their_own(digits, config, tmp_path):
     labels = labels_of(digits.train)
     mask = split_held_out(labels, 0.3)
     for name, answer in (
-        ('logistic regression', logistic_regression(train, labels, val, [1e-2], mask)),
+        (
+            'logistic regression',
+            logistic_regression(
+                train, labels, val, weight_decays=[1e-2], held_out=mask
+            ),
+        ),
         ('nearest neighbours', nearest_neighbours(train, labels, val, held_out=mask)),
     ):
         (run,) = found[f'pixels, {name}']
@@ -293,7 +298,7 @@ def test_a_protocol_out_of_range_is_said(changes, words):
 
 def test_the_size_of_the_grid():
     assert Protocol().grid == 12 and Protocol().holds_out
-    assert Protocol(['a', 'b'], learning_rates=[1, 0.1, 0.1]).grid == 16
+    assert Protocol(layers=['a', 'b'], learning_rates=[1, 0.1, 0.1]).grid == 16
     one = dict(learning_rates=[1.0], weight_decays=[0.0])
     assert Protocol(**one).grid == 1 and not Protocol(**one).holds_out
     assert Protocol(**one, references=['nearest_neighbours']).holds_out

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from mmkd.errors import ConfigError, DataError
-from mmkd.transfer import Network, Pixels, cached_features, extraction, load_target
+from mmkd.transfer import Network, Pixels, cached_features, load_target
+from mmkd.transfer.features import extraction
 
 BOTH = ['pooled', 'logits']
 
@@ -90,7 +91,7 @@ def fork(target, *args):
     return process
 
 
-def killed(number, *args):
+def killed(number, *args, batch_size):
     """Extract in a process that is killed at an image.
 
     All batches are done by then but that of the image and, perhaps, the one before.
@@ -106,7 +107,7 @@ def killed(number, *args):
             return read(info)
 
         extraction.read_image = counted
-        cached_features(*args, workers=1)
+        cached_features(*args, batch_size=batch_size, workers=1)
 
     child = fork(extract)
     child.join()
@@ -268,14 +269,16 @@ class TestKilled:
         self, network, tmp_path, monkeypatch, datasets, noise, forget
     ):
         dataset = datasets[0](noise(40))
-        expected = cached_features(network, dataset, BOTH, tmp_path / 'other', 4)
+        expected = cached_features(
+            network, dataset, BOTH, tmp_path / 'other', batch_size=4
+        )
         monkeypatch.setattr(extraction, 'NOTE_EVERY', -1)
         cache = tmp_path / 'cache'
-        killed(27, network, dataset, BOTH, cache, 4)
+        killed(27, network, dataset, BOTH, cache, batch_size=4)
         already = note_of(cache)['done']
         assert already in (20, 24)
         forget()
-        found = cached_features(network, dataset, BOTH, cache, 4)
+        found = cached_features(network, dataset, BOTH, cache, batch_size=4)
         assert len(forget()['images']) == 40 - already
         assert equal(found, expected)
         assert not list(cache.glob('*/progress.json'))
@@ -283,7 +286,9 @@ class TestKilled:
     def test_at_any_moment(self, files, tmp_path, monkeypatch, forget, datasets):
         """At every read, write, flush, renaming and removal in turn."""
         network, four = Sums(), datasets[1](files.paths[:4])
-        expected = cached_features(network, four, BOTH, tmp_path / 'other', 2)
+        expected = cached_features(
+            network, four, BOTH, tmp_path / 'other', batch_size=2
+        )
         monkeypatch.setattr(extraction, 'NOTE_EVERY', -1)
         moments = 0
 
@@ -307,7 +312,7 @@ class TestKilled:
             ]  # fmt: skip
             for owner, name in owners:
                 setattr(owner, name, watched(getattr(owner, name)))
-            cached_features(network, four, BOTH, cache, 2, workers=1)
+            cached_features(network, four, BOTH, cache, batch_size=2, workers=1)
 
         resumed = set()
         while True:
@@ -321,7 +326,7 @@ class TestKilled:
             parts = list(cache.glob('*/*.part'))
             already = json.loads(notes[0].read_text())['done'] if notes else 0
             forget()
-            found = cached_features(network, four, BOTH, cache, 2)
+            found = cached_features(network, four, BOTH, cache, batch_size=2)
             images = forget()['images']
             assert equal(found, expected), moments
             if len(parts) == 2:
@@ -337,21 +342,23 @@ class TestKilled:
         cache = tmp_path / 'cache'
         expected = cached_features(Sums(), files, ['pooled'], tmp_path / 'other')
         monkeypatch.setattr(extraction, 'NOTE_EVERY', -1)
-        killed(10, Sums(), files, ['pooled'], cache, 2)
+        killed(10, Sums(), files, ['pooled'], cache, batch_size=2)
         assert note_of(cache)['done'] in (6, 8)
         monkeypatch.setattr(extraction, 'NOTE_EVERY', 1000)
-        killed(5, Sums(), files, BOTH, cache, 2)
-        assert equal(cached_features(Sums(), files, ['pooled'], cache, 2), expected)
+        killed(5, Sums(), files, BOTH, cache, batch_size=2)
+        assert equal(
+            cached_features(Sums(), files, ['pooled'], cache, batch_size=2), expected
+        )
 
     def test_goes_on_with_the_same_batches_only(
         self, files, tmp_path, monkeypatch, forget
     ):
         """The last digits of a network's features depend on the size of a batch."""
         monkeypatch.setattr(extraction, 'NOTE_EVERY', -1)
-        killed(10, Sums(), files, BOTH, tmp_path, 2)
+        killed(10, Sums(), files, BOTH, tmp_path, batch_size=2)
         assert note_of(tmp_path)['done'] in (6, 8)
         forget()
-        cached_features(Sums(), files, BOTH, tmp_path, 5)
+        cached_features(Sums(), files, BOTH, tmp_path, batch_size=5)
         assert len(forget()['images']) == 10
 
 
@@ -369,7 +376,7 @@ def test_two_processes_share_the_work(files, tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, 'read_image', slow)
 
     def extract():
-        found = cached_features(Sums(), files, BOTH, tmp_path / 'cache', 2)
+        found = cached_features(Sums(), files, BOTH, tmp_path / 'cache', batch_size=2)
         os._exit(0 if equal(found, expected) else 1)
 
     children = [fork(extract) for _ in range(3)]
@@ -403,17 +410,19 @@ class TestDamaged:
     def test_image_is_named_and_nothing_is_lost(
         self, network, files, tmp_path, forget, noise
     ):
-        expected = cached_features(network, files, BOTH, tmp_path / 'other', 2)
+        expected = cached_features(
+            network, files, BOTH, tmp_path / 'other', batch_size=2
+        )
         path = Path(files.get_data_info(7)['img_path'])
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(
             DataError, match=r'/7\.png cannot be read as an image: .*tr'
         ):
-            cached_features(network, files, BOTH, tmp_path / 'cache', 2)
+            cached_features(network, files, BOTH, tmp_path / 'cache', batch_size=2)
         path.write_bytes(whole)
         forget()
-        found = cached_features(network, files, BOTH, tmp_path / 'cache', 2)
+        found = cached_features(network, files, BOTH, tmp_path / 'cache', batch_size=2)
         assert forget()['images'] == ['6.png', '7.png', '8.png', '9.png']
         assert equal(found, expected)
 
@@ -423,13 +432,15 @@ class TestDamaged:
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(DataError):
-            cached_features(Sums(), files, BOTH, tmp_path / 'cache', 2)
+            cached_features(Sums(), files, BOTH, tmp_path / 'cache', batch_size=2)
         path.write_bytes(whole)
         other = Path(files.get_data_info(1)['img_path'])
         Image.fromarray(noise(1, seed=1)[0]).resize((32, 32)).save(other)
         os.utime(other, ns=(0, 0))
-        found = cached_features(Sums(), files, BOTH, tmp_path / 'cache', 2)
-        expected = cached_features(Sums(), files, BOTH, tmp_path / 'other', 2)
+        found = cached_features(Sums(), files, BOTH, tmp_path / 'cache', batch_size=2)
+        expected = cached_features(
+            Sums(), files, BOTH, tmp_path / 'other', batch_size=2
+        )
         assert equal(found, expected)
 
     def test_missing_image(self, files, tmp_path):
@@ -464,7 +475,7 @@ class TestRefused:
         whole = path.read_bytes()
         path.write_bytes(b'')
         with pytest.raises(DataError):
-            cached_features(Sums(), files, ['pooled'], tmp_path / 'cache', 2)
+            cached_features(Sums(), files, ['pooled'], tmp_path / 'cache', batch_size=2)
         path.write_bytes(whole)
         usage = shutil.disk_usage(tmp_path)
 
@@ -473,7 +484,7 @@ class TestRefused:
             return usage._replace(free=150 - parts)
 
         monkeypatch.setattr(shutil, 'disk_usage', free)
-        cached_features(Sums(), files, ['pooled'], tmp_path / 'cache', 5)
+        cached_features(Sums(), files, ['pooled'], tmp_path / 'cache', batch_size=5)
 
     def test_a_disk_that_fills_up(self, files, tmp_path, monkeypatch):
         def full(*args):
@@ -558,7 +569,9 @@ def test_memory_does_not_grow_with_the_images(toy_config, tmp_path):
     peaks = []
     for number in (200, 2000):
         tracemalloc.start()
-        found = cached_features(pixels, Made(number), ['pooled'], tmp_path, 50)
+        found = cached_features(
+            pixels, Made(number), ['pooled'], tmp_path, batch_size=50
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert found['pooled'].shape == (number, 48)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmkd.errors import ConfigError
-from mmkd.transfer.held_out import split_held_out
+from mmkd.transfer.classifiers.held_out import split_held_out
 
 
 def test_every_class_gives_its_part():
@@ -26,7 +26,9 @@ def test_a_seed_repeats():
 
 
 def test_the_draw_is_spread_over_the_class():
-    drawn = sum(split_held_out(np.zeros(40, int), 0.25, seed) for seed in range(40))
+    drawn = sum(
+        split_held_out(np.zeros(40, int), 0.25, seed=seed) for seed in range(40)
+    )
     assert drawn.sum() == 400 and drawn.min() > 0
 
 

@@ -8,10 +8,10 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
 from mmkd.errors import ConfigError, DataError
-from mmkd.transfer.held_out import split_held_out
-from mmkd.transfer.linear_probe import linear_probe
-from mmkd.transfer.references import logistic_regression
-from mmkd.transfer.train_grid import Setting, train_grid
+from mmkd.transfer.classifiers.held_out import split_held_out
+from mmkd.transfer.classifiers.linear_probe import linear_probe
+from mmkd.transfer.classifiers.logistic_regression import logistic_regression
+from mmkd.transfer.classifiers.train_grid import Setting, train_grid
 
 SHORT = dict(epochs=5)
 
@@ -44,7 +44,9 @@ def test_it_agrees_with_scikit_learn_within_half_a_point(data):
     found = linear_probe(dict(a=train), labels, dict(a=val))
     mask = split_held_out(labels, 0.2)
     decays = (1e-1, 1e-2, 1e-3, 1e-4)
-    reference = logistic_regression(train, labels, val, decays, mask)
+    reference = logistic_regression(
+        train, labels, val, weight_decays=decays, held_out=mask
+    )
     accuracies = [
         100 * (answer.scores.argmax(1) == truth).mean() for answer in (found, reference)
     ]
@@ -66,13 +68,21 @@ def small():
 
 def test_the_least_held_out_cross_entropy_chooses(small):
     train, labels, val = small
-    found = linear_probe(train, labels, val, (0.1, 1.0), (0.1, 0.01), 0.3, seed=4)
+    found = linear_probe(
+        train,
+        labels,
+        val,
+        learning_rates=(0.1, 1.0),
+        weight_decays=(0.1, 0.01),
+        held_out=0.3,
+        seed=4,
+    )
     assert len(found.held_out) == 8
     losses = {s: figures.cross_entropy for s, figures in found.held_out.items()}
     assert losses[found.chosen] == min(losses.values())
     assert found.chosen.layer == 'good'
     # The figures are those of classifiers that did not see the held-out part.
-    mask = split_held_out(labels, 0.3, 4)
+    mask = split_held_out(labels, 0.3, seed=4)
     grid = train_grid(train, labels, np.flatnonzero(~mask), list(losses), seed=4)
     for setting, classifier in grid.items():
         logits = classifier.scores(train[setting.layer][mask]).astype(np.float64)
@@ -87,7 +97,9 @@ def test_the_chosen_setting_is_trained_on_all_of_train(small):
     train, labels, val = small
     found = linear_probe(train, labels, val, seed=4, **SHORT)
     every = np.arange(len(labels))
-    (expected,) = train_grid(train, labels, every, [found.chosen], 5, seed=4).values()
+    (expected,) = train_grid(
+        train, labels, every, [found.chosen], epochs=5, seed=4
+    ).values()
     assert (found.scores == expected.scores(val[found.chosen.layer])).all()
     assert found.scores.shape == (200, 4) and found.scores.dtype == np.float32
 
@@ -119,7 +131,12 @@ def test_of_equals_the_first_is_chosen(small):
 def test_one_setting_holds_nothing_out():
     features = np.eye(3, dtype=np.float32)
     found = linear_probe(
-        dict(a=features), np.arange(3), dict(a=features), [0.5], [0.0], **SHORT
+        dict(a=features),
+        np.arange(3),
+        dict(a=features),
+        learning_rates=[0.5],
+        weight_decays=[0.0],
+        **SHORT,
     )
     assert found.chosen == Setting('a', 0.5, 0.0) and found.held_out == {}
     assert found.scores.argmax(1).tolist() == [0, 1, 2]
@@ -133,11 +150,15 @@ def test_a_seed_repeats_and_another_draws_again(small):
 
 def test_a_setting_that_diverges_is_not_chosen(small):
     train, labels, val = small
-    found = linear_probe(train, labels, val, (1e6, 0.1), (0.1, 0.0), **SHORT)
+    found = linear_probe(
+        train, labels, val, learning_rates=(1e6, 0.1), weight_decays=(0.1, 0.0), **SHORT
+    )
     assert found.chosen.lr == 0.1
     assert {s.weight_decay for s in found.held_out if s.lr == 1e6} == {0.0}
     with pytest.raises(DataError, match='diverged'):
-        linear_probe(train, labels, val, [1e6], [0.1], **SHORT)
+        linear_probe(
+            train, labels, val, learning_rates=[1e6], weight_decays=[0.1], **SHORT
+        )
 
 
 @pytest.mark.parametrize('fraction', [0, 1, -0.5, 2])

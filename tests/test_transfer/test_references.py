@@ -11,8 +11,9 @@ from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
 from mmkd.errors import ConfigError, DataError
-from mmkd.transfer.held_out import split_held_out
-from mmkd.transfer.references import logistic_regression, nearest_neighbours
+from mmkd.transfer.classifiers.held_out import split_held_out
+from mmkd.transfer.classifiers.logistic_regression import logistic_regression
+from mmkd.transfer.classifiers.nearest_neighbours import nearest_neighbours
 
 DECAYS = (1e-1, 1e-2, 1e-3)
 BOTH = pytest.mark.parametrize('method', [logistic_regression, nearest_neighbours])
@@ -60,7 +61,7 @@ def test_neighbours_are_those_of_scikit_learn(digits, k):
 def test_logistic_regression_is_that_of_scikit_learn(digits):
     train, labels, val, _ = digits
     mask = split_held_out(labels)
-    found = logistic_regression(train, labels, val, DECAYS)
+    found = logistic_regression(train, labels, val, weight_decays=DECAYS)
     x, y = standardised(train, val)
     for decay in DECAYS:
         strength = 1 / (decay * (~mask).sum())
@@ -78,7 +79,7 @@ def test_logistic_regression_is_that_of_scikit_learn(digits):
 
 def test_the_least_cross_entropy_is_chosen(digits):
     train, labels, val, _ = digits
-    found = logistic_regression(train, labels, val, (1.0, 1e-2, 1e-9))
+    found = logistic_regression(train, labels, val, weight_decays=(1.0, 1e-2, 1e-9))
     assert found.chosen == 1e-2
     losses = {decay: figures.cross_entropy for decay, figures in found.held_out.items()}
     assert losses[1e-2] < min(losses[1.0], losses[1e-9])
@@ -104,7 +105,7 @@ def test_a_weight_decay_is_that_of_a_mean_loss(digits, classes):
 
     optimizer.step(closure)
     expected = layer(y).detach().numpy()
-    found = logistic_regression(train, labels, val, [0.02]).scores
+    found = logistic_regression(train, labels, val, weight_decays=[0.02]).scores
     # Softmax leaves the sum of the logits free.
     expected, found = (s - s.mean(1, keepdims=True) for s in (expected, found))
     assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
@@ -158,9 +159,12 @@ def test_equal_votes_go_to_the_smallest_label():
 
 def test_a_constant_feature_counts_for_nothing(digits):
     train, labels, val, _ = digits
-    found = logistic_regression(train, labels, val, [1e-2])
+    found = logistic_regression(train, labels, val, weight_decays=[1e-2])
     more = logistic_regression(
-        np.insert(train, 0, 0.1, axis=1), labels, np.insert(val, 0, 1e6, axis=1), [1e-2]
+        np.insert(train, 0, 0.1, axis=1),
+        labels,
+        np.insert(val, 0, 1e6, axis=1),
+        weight_decays=[1e-2],
     )
     np.testing.assert_allclose(more.scores, found.scores, rtol=1e-3, atol=1e-3)
 
@@ -182,7 +186,7 @@ def test_memory_mapped_features_are_read_and_left(digits, method, dtype, tmp_pat
 def test_a_class_without_samples(digits):
     train, labels, val, _ = digits
     kept = labels != 4
-    found = logistic_regression(train[kept], labels[kept], val, [1e-2])
+    found = logistic_regression(train[kept], labels[kept], val, weight_decays=[1e-2])
     assert (found.scores[:, 4] == -np.inf).all()
     assert np.isfinite(np.delete(found.scores, 4, axis=1)).all()
     found = nearest_neighbours(train[kept], labels[kept], val)
@@ -192,11 +196,12 @@ def test_a_class_without_samples(digits):
 def test_too_few_iterations_are_said(digits, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'mmkd.transfer.references.print_log', lambda text, **kwargs: said.append(text)
+        'mmkd.transfer.classifiers.logistic_regression.print_log',
+        lambda text, **kwargs: said.append(text),
     )
-    logistic_regression(*digits[:3], [1e-2])
+    logistic_regression(*digits[:3], weight_decays=[1e-2])
     assert not said
-    logistic_regression(*digits[:3], [1e-2], max_iter=2)
+    logistic_regression(*digits[:3], weight_decays=[1e-2], max_iter=2)
     assert len(said) == 2  # to choose, and for all of train
     assert 'weight decay 0.01' in said[0] and 'converge' in said[0]
 

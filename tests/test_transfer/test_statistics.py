@@ -12,6 +12,7 @@ from mmkd.transfer.statistics import (
     MCNEMAR,
     bootstrap_interval,
     compare,
+    holm,
     seeds_interval,
 )
 
@@ -180,6 +181,23 @@ def test_undefined_over_runs_is_none():
     a, b = np.arange(100)[None] < 60, np.arange(100)[None] < 70
     assert compare(a.repeat(2, 0), b).p_runs is None
     assert compare(a.repeat(2, 0), b.repeat(2, 0)).p_runs is None
+
+
+def test_holm_by_hand_and_in_order():
+    # Sorted .005 * 4, .01 * 3, .03 * 2, and .04 * 1, which may not fall below .06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_leaves_a_single_value_and_none_is_above_one():
+    assert holm([0.2]) == pytest.approx([0.2])
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize('value', [-0.1, 1.1, float('nan')])
+def test_holm_takes_p_values_only(value):
+    with pytest.raises(ConfigError, match='between 0 and 1'):
+        holm([0.5, value])
 
 
 GOOD = np.ones((1, 10), bool)

@@ -117,7 +117,7 @@ def test_subset_is_the_same_each_time_and_another_with_another_seed():
 def test_subset_of_fewer_than_the_classes():
     data = ToyLabels('train', counts=(5, 5, 5), by_class=True)
     assert sorted(counts(subset(data, 2))) == [0, 1, 1]
-    drawn = {tuple(counts(subset(data, 2, seed))) for seed in range(20)}
+    drawn = {tuple(counts(subset(data, 2, seed=seed))) for seed in range(20)}
     assert len(drawn) == 3  # any class may be left out
     assert counts(subset(ToyLabels('train'), 1)) == [1, 0, 0]  # the largest stays
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from mmkd.errors import ConfigError, DataError
-from mmkd.transfer import train_grid as module
-from mmkd.transfer.train_grid import Setting, train_grid
+from mmkd.transfer.classifiers import train_grid as module
+from mmkd.transfer.classifiers.train_grid import Setting, train_grid
 
 GRID = [Setting('a', lr, decay) for lr in (0.1, 1.0) for decay in (0.1, 0.0)]
 
@@ -57,7 +57,9 @@ def scores(classifiers, features):
 def test_steps_are_those_of_autograd_and_torch(epochs):
     features, labels = problem()
     # A batch of more than there are: its mean is over those that are there.
-    found = train_grid(dict(a=features), labels, np.arange(300), GRID, epochs, 1000)
+    found = train_grid(
+        dict(a=features), labels, np.arange(300), GRID, epochs=epochs, batch_size=1000
+    )
     assert list(found) == GRID
     for setting, classifier in found.items():
         weight, bias = by_torch(features, labels, setting, epochs)
@@ -92,10 +94,12 @@ def test_a_setting_gives_what_it_gives_alone():
     both = dict(a=features, b=other)
     settings = [*GRID, *(setting._replace(layer='b') for setting in GRID)]
     rows = np.arange(250)
-    found = train_grid(both, labels, rows, settings, 5, 64)
+    found = train_grid(both, labels, rows, settings, epochs=5, batch_size=64)
     assert list(found) == settings
     for setting in settings:
-        (alone,) = train_grid(both, labels, rows, [setting], 5, 64).values()
+        (alone,) = train_grid(
+            both, labels, rows, [setting], epochs=5, batch_size=64
+        ).values()
         for one, among in zip(alone, found[setting]):
             np.testing.assert_allclose(among, one, rtol=1e-4, atol=1e-5)
 
@@ -105,8 +109,10 @@ def test_the_order_of_settings_and_rows_is_no_matter():
     both = dict(a=features, b=features[:, :5].copy())
     settings = [Setting('b', 0.1, 0), *GRID, Setting('b', 1, 0.1)]
     rows = np.random.default_rng(0).permutation(200)
-    found = train_grid(both, labels, rows, settings, 3, 64)
-    turned = train_grid(both, labels, np.arange(200), settings[::-1], 3, 64)
+    found = train_grid(both, labels, rows, settings, epochs=3, batch_size=64)
+    turned = train_grid(
+        both, labels, np.arange(200), settings[::-1], epochs=3, batch_size=64
+    )
     assert list(found) == settings and list(turned) == settings[::-1]
     for setting in settings:
         np.testing.assert_allclose(
@@ -117,7 +123,15 @@ def test_the_order_of_settings_and_rows_is_no_matter():
 def test_a_seed_repeats_and_another_does_not():
     features, labels = problem()
     first, again, other = (
-        train_grid(dict(a=features), labels, np.arange(300), GRID, 2, 32, seed)
+        train_grid(
+            dict(a=features),
+            labels,
+            np.arange(300),
+            GRID,
+            epochs=2,
+            batch_size=32,
+            seed=seed,
+        )
         for seed in (3, 3, 4)
     )
     for setting in GRID:
@@ -129,17 +143,17 @@ def test_torch_s_own_generator_is_left_alone():
     features, labels = problem()
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    train_grid(dict(a=features), labels, np.arange(300), GRID, 1)
+    train_grid(dict(a=features), labels, np.arange(300), GRID, epochs=1)
     assert (torch.get_rng_state() == state).all()
 
 
 def test_only_the_rows_are_used():
     features, labels = problem()
     rows = np.flatnonzero(np.arange(300) % 5 > 0)
-    found = train_grid(dict(a=features), labels, rows, GRID, 3, 64)
+    found = train_grid(dict(a=features), labels, rows, GRID, epochs=3, batch_size=64)
     changed, wrong = features.copy(), labels.copy()
     changed[::5], wrong[::5] = np.nan, 1
-    after = train_grid(dict(a=changed), wrong, rows, GRID, 3, 64)
+    after = train_grid(dict(a=changed), wrong, rows, GRID, epochs=3, batch_size=64)
     for setting in GRID:
         for before, now in zip(found[setting], after[setting]):
             assert (before == now).all()
@@ -149,10 +163,14 @@ def test_only_the_rows_are_used():
 @pytest.mark.parametrize('rounding', [0, 1e-7])
 def test_a_constant_feature_counts_for_nothing(value, rounding):
     features, labels = problem()
-    found = train_grid(dict(a=features), labels, np.arange(300), GRID, 5, 64)
+    found = train_grid(
+        dict(a=features), labels, np.arange(300), GRID, epochs=5, batch_size=64
+    )
     constant = value * (1 + rounding * (labels % 2))
     more = np.insert(features, 3, constant, axis=1)
-    after = train_grid(dict(a=more), labels, np.arange(300), GRID, 5, 64)
+    after = train_grid(
+        dict(a=more), labels, np.arange(300), GRID, epochs=5, batch_size=64
+    )
     elsewhere = np.insert(features, 3, -1e6, axis=1)
     for setting in GRID:
         expected = found[setting].scores(features)
@@ -165,7 +183,7 @@ def test_features_far_from_zero_keep_their_spread():
     small = standardised(features) * 0.5
     rows = np.arange(300)
     near, far = (
-        scores(train_grid(dict(a=x), labels, rows, GRID, 5), x)
+        scores(train_grid(dict(a=x), labels, rows, GRID, epochs=5), x)
         for x in (x.astype(np.float32) for x in (small, small + 1e4))
     )
     for setting in GRID:
@@ -174,14 +192,14 @@ def test_features_far_from_zero_keep_their_spread():
 
 
 def test_moments_are_those_of_numpy_across_blocks(monkeypatch):
-    monkeypatch.setattr('mmkd.transfer.linear_classifier.ROWS', 64)
+    monkeypatch.setattr('mmkd.transfer.classifiers.linear_classifier.ROWS', 64)
     features, labels = problem()
     rows = np.arange(0, 300, 2)
-    (found,) = train_grid(dict(a=features), labels, rows, GRID[:1], 1).values()
+    (found,) = train_grid(dict(a=features), labels, rows, GRID[:1], epochs=1).values()
     np.testing.assert_allclose(found.mean, features[rows].mean(0), rtol=1e-5)
     np.testing.assert_allclose(found.scale, 1 / features[rows].std(0), rtol=1e-5)
     whole = found.scores(features)
-    monkeypatch.setattr('mmkd.transfer.linear_classifier.ROWS', 1000)
+    monkeypatch.setattr('mmkd.transfer.classifiers.linear_classifier.ROWS', 1000)
     np.testing.assert_allclose(found.scores(features), whole, rtol=1e-5, atol=1e-5)
 
 
@@ -202,9 +220,9 @@ def test_memory_mapped_features_are_read_and_left(dtype, tmp_path):
     np.save(path, features.astype(dtype))
     before, rows = path.read_bytes(), np.arange(200)
     mapped = np.load(path, mmap_mode='c')
-    found = train_grid(dict(a=mapped), labels, rows, GRID, 3, 64)
+    found = train_grid(dict(a=mapped), labels, rows, GRID, epochs=3, batch_size=64)
     expected = train_grid(
-        dict(a=features.astype(np.float32)), labels, rows, GRID, 3, 64
+        dict(a=features.astype(np.float32)), labels, rows, GRID, epochs=3, batch_size=64
     )
     for setting in GRID:
         np.testing.assert_array_equal(
@@ -217,8 +235,10 @@ def test_memory_mapped_features_are_read_and_left(dtype, tmp_path):
 def test_labels_of_any_integer_type(dtype):
     features, labels = problem()
     rows = np.arange(300)
-    found = train_grid(dict(a=features), labels.astype(dtype), rows, GRID[:1], 2)
-    (expected,) = train_grid(dict(a=features), labels, rows, GRID[:1], 2).values()
+    found = train_grid(dict(a=features), labels.astype(dtype), rows, GRID[:1], epochs=2)
+    (expected,) = train_grid(
+        dict(a=features), labels, rows, GRID[:1], epochs=2
+    ).values()
     assert (found[GRID[0]].weight == expected.weight).all()
 
 

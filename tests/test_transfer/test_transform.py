@@ -13,7 +13,7 @@ from PIL import Image
 from mmkd.configs import load_config
 from mmkd.datasets.read_image import read_image
 from mmkd.errors import ConfigError
-from mmkd.transfer.transform import Transform
+from mmkd.transfer.features.transform import Transform
 
 #: Height, width, mode and kind of image files.
 KINDS = dict(

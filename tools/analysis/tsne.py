@@ -11,7 +11,7 @@ from mmkd.analysis.load_pair import load_pair, pair_parser
 from mmkd.analysis.show import show
 from mmkd.engine.launch import run
 from mmkd.errors import DataError
-from mmkd.transfer.network import POOLED
+from mmkd.transfer.features.layers import POOLED
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ class LinearProbeHook(Hook):
                 raise ConfigError(
                     f'LinearProbeHook: {name}={value}, but it must be at least 1.'
                 )
-        target = load_target(dataset, data_root, check_md5)
+        target = load_target(dataset, data_root, check_md5=check_md5)
         self.parts = subset(target.train, num_train), subset(target.val, num_val)
         self.name = f'probe/{dataset}'
         self.interval = interval
@@ -73,7 +73,7 @@ class LinearProbeHook(Hook):
     def before_train(self, runner) -> None:
         """Read the images, and see that the student has a feature to probe."""
         from mmkd.datasets.read_image import read_image
-        from mmkd.transfer.transform import Transform
+        from mmkd.transfer.features.transform import Transform
 
         if not is_main_process():
             return
@@ -107,7 +107,7 @@ class LinearProbeHook(Hook):
         Args:
             student (nn.Module): A classifier or a plain backbone.
         """
-        from mmkd.transfer.linear_probe import linear_probe
+        from mmkd.transfer import linear_probe
 
         train, val = (
             {'pooled': self._features(student, images)} for images in self.images
@@ -119,11 +119,11 @@ class LinearProbeHook(Hook):
     @torch.no_grad()
     def _features(self, student: nn.Module, images: Tensor) -> np.ndarray:
         with _evaluated(student):
-            found = [
+            batches = [
                 pooled(student, student.data_preprocessor(dict(inputs=batch))['inputs'])
                 for batch in images.split(self.batch_size)
             ]
-        return torch.cat(found).float().cpu().numpy()
+        return torch.cat(batches).float().cpu().numpy()
 
 
 def _student(model: nn.Module) -> nn.Module:

@@ -37,6 +37,7 @@ def train_grid(
     labels: np.ndarray,
     rows: np.ndarray,
     settings: Sequence[Setting],
+    *,
     epochs: Optional[int] = None,
     batch_size: int = 256,
     seed: int = 0,
@@ -98,16 +99,16 @@ def train_grid(
             for side in side_by_side.values():
                 side.step(batch, wanted, share)
             step += 1
-    found = {
+    trained = {
         setting: classifier
         for side in side_by_side.values()
         for setting, classifier in side.classifiers()
     }
-    if not found:
+    if not trained:
         raise DataError(
             'every linear classifier of the grid diverged; give lower learning rates.'
         )
-    return {setting: found[setting] for setting in settings if setting in found}
+    return {setting: trained[setting] for setting in settings if setting in trained}
 
 
 class _Side:

@@ -66,10 +66,10 @@ class Transform:
         """
         image = image[..., ::-1] if self.bgr else image
         shape = image.shape[:2]
-        found = self._compose(
+        results = self._compose(
             dict(img=np.ascontiguousarray(image), img_shape=shape, ori_shape=shape)
         )
-        return np.ascontiguousarray(found['img'].transpose(2, 0, 1))
+        return np.ascontiguousarray(results['img'].transpose(2, 0, 1))
 
     def __repr__(self) -> str:
         # A config that was written out again has its keys in another order.

@@ -9,7 +9,7 @@ from mmkd.errors import ConfigError
 
 
 def split_held_out(
-    labels: np.ndarray, fraction: float = 0.1, seed: int = 0
+    labels: np.ndarray, fraction: float = 0.1, *, seed: int = 0
 ) -> np.ndarray:
     """Draw the same fraction of each class.
 

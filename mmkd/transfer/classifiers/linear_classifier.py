@@ -27,13 +27,13 @@ class LinearClassifier(NamedTuple):
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return the logits, float32 ``(N, K)``, of features ``(N, C)``."""
-        found = np.empty((len(features), self.weight.size(1)), np.float32)
+        scores = np.empty((len(features), self.weight.size(1)), np.float32)
         for start in range(0, len(features), ROWS):
             rows = torch.from_numpy(np.array(features[start : start + ROWS]))
             rows = (rows.to(self.mean.device).float() - self.mean) * self.scale
             logits = torch.addmm(self.bias, rows, self.weight)
-            found[start : start + ROWS] = logits.cpu().numpy()
-        return found
+            scores[start : start + ROWS] = logits.cpu().numpy()
+        return scores
 
 
 def moments(features: np.ndarray, rows: np.ndarray) -> Tuple[Tensor, Tensor]:

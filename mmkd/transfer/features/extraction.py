@@ -19,8 +19,6 @@ from mmkd.datasets.read_image import read_image
 from mmkd.errors import ConfigError, DataError
 from mmkd.files import read_json, write_json
 
-from .network import Network
-
 #: Seconds between two notes of how far an extraction has come.
 NOTE_EVERY = 2.0
 
@@ -36,10 +34,11 @@ def stem(layer: str) -> str:
 
 
 def extract(
-    network: Network,
+    network,
     dataset,
     versions: Sequence[str],
     paths: Dict[str, Path],
+    *,
     batch_size: int,
     workers: int,
 ) -> None:
@@ -49,7 +48,7 @@ def extract(
     came to must not have changed. Its caller lets in one process at a time.
 
     Args:
-        network (Network): The network.
+        network (Network | Pixels): The network.
         dataset: See :func:`cached_features`.
         versions (Sequence[str]): What tells an image from what it was before.
         paths (dict[str, Path]): By layer, files ``.npy`` of one folder.
@@ -107,11 +106,11 @@ def extract(
 
 def _done(note, about, versions):
     try:
-        found = read_json(note)
+        noted = read_json(note)
     except json.JSONDecodeError:  # the machine went down
         return 0
-    done = found.pop('done', 0)
-    return done if found == dict(about, images=digest(versions[:done])) else 0
+    done = noted.pop('done', 0)
+    return done if noted == dict(about, images=digest(versions[:done])) else 0
 
 
 def _batches(network, dataset, done, batch_size, workers) -> Iterator:

@@ -1,12 +1,27 @@
-"""The checks that the references share, before any work begins."""
+"""What classifiers that the probe is held against take and give."""
 
-from typing import Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from mmkd.errors import ConfigError, DataError
 
-from .held_out import split_held_out
+from .held_out import HeldOut, split_held_out
+
+
+class Reference(NamedTuple):
+    """What a reference says of val, and how its setting was chosen.
+
+    Args:
+        scores (np.ndarray): float32 ``(N_val, K)``, the higher the likelier.
+        chosen (float): Weight decay with the least held-out cross-entropy, or number of
+            neighbours with the best held-out accuracy; of equals the first.
+        held_out (dict[float, HeldOut]): By setting.
+    """
+
+    scores: np.ndarray
+    chosen: float
+    held_out: Dict[float, HeldOut]
 
 
 def prepare(

@@ -14,17 +14,17 @@ from mmengine.logging import print_log
 from mmkd.errors import ConfigError, DataError
 
 from .extraction import digest, extract, stem
-from .network import Network
 
 #: Where features lie by default.
 CACHE = 'work_dirs/features'
 
 
 def cached_features(
-    network: Network,
+    network,
     dataset,
     layers: Sequence[str],
     cache: Union[str, Path] = CACHE,
+    *,
     batch_size: int = 250,
     workers: int = 2,
 ) -> Dict[str, np.ndarray]:
@@ -37,7 +37,7 @@ def cached_features(
     first.
 
     Args:
-        network (Network): The network.
+        network (Network | Pixels): The network.
         dataset: A data set of :mod:`mmkd.datasets`: ``get_data_info`` gives ``img`` or
             ``img_path``.
         layers (Sequence[str]): As in :meth:`Network.features`.
@@ -70,7 +70,14 @@ def cached_features(
                 if not _is_there(path, len(versions))
             }
             if missing:
-                extract(network, dataset, versions, missing, batch_size, workers)
+                extract(
+                    network,
+                    dataset,
+                    versions,
+                    missing,
+                    batch_size=batch_size,
+                    workers=workers,
+                )
     except OSError as error:
         raise _unwritable(error, cache) from error
     # Copy on write: torch warns of arrays that cannot be written.

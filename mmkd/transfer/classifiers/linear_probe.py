@@ -16,7 +16,7 @@ WEIGHT_DECAYS = (1e-1, 1e-2, 1e-3, 1e-4)
 
 @dataclass
 class Probe:
-    """What a linear probe found.
+    """What a linear probe gives.
 
     Args:
         scores (np.ndarray): Logits of val, float32 ``(N_val, K)``.
@@ -34,6 +34,7 @@ def linear_probe(
     train: Dict[str, np.ndarray],
     labels: np.ndarray,
     val: Dict[str, np.ndarray],
+    *,
     learning_rates: Sequence[float] = LEARNING_RATES,
     weight_decays: Sequence[float] = WEIGHT_DECAYS,
     held_out: float = 0.2,
@@ -71,14 +72,14 @@ def linear_probe(
         Setting(*cell) for cell in product(train, learning_rates, weight_decays)
     ]
     common = dict(epochs=epochs, batch_size=batch_size, seed=seed, device=device)
-    chosen, found = settings[0], {}
+    chosen, figures = settings[0], {}
     if len(settings) > 1:
-        mask = split_held_out(labels, held_out, seed)
+        mask = split_held_out(labels, held_out, seed=seed)
         fitted, chosen_by = np.flatnonzero(~mask), np.flatnonzero(mask)
         grid = train_grid(train, labels, fitted, settings, **common)
         for setting, classifier in grid.items():
             scores = classifier.scores(train[setting.layer][chosen_by])
-            found[setting] = judge(scores, labels[chosen_by])
-        chosen = min(found, key=lambda setting: found[setting].cross_entropy)
+            figures[setting] = judge(scores, labels[chosen_by])
+        chosen = min(figures, key=lambda setting: figures[setting].cross_entropy)
     final = train_grid(train, labels, np.arange(len(labels)), [chosen], **common)
-    return Probe(final[chosen].scores(val[chosen.layer]), chosen, found)
+    return Probe(final[chosen].scores(val[chosen.layer]), chosen, figures)

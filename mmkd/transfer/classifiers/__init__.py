@@ -1,0 +1,1 @@
+"""Classifiers on features: the probe, and references to hold it against."""
