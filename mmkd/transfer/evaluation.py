@@ -89,6 +89,8 @@ def evaluate(
         network = entry.build(**built)
         pixels = torch.from_numpy(network.transform(image))
         network.features(pixels[None], protocol.layers)
+        # Notes the code that has been loaded, which may be edited during the work.
+        network.fingerprint()
     results: Dict[str, List[Run]] = {}
     for entry in entries:
         started = time.monotonic()

@@ -14,12 +14,12 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
-import mmkd
 from mmkd.configs import load_config, student_of
 from mmkd.errors import ConfigError
 from mmkd.models.frozen_network import freeze, frozen_network
 from mmkd.models.randomness import isolated_rng
 
+from .features.code_digest import code_digest
 from .features.layers import layer_features
 from .features.transform import Transform
 
@@ -102,12 +102,19 @@ class Network:
         return 16 if self.device.type == 'cuda' else 32
 
     def fingerprint(self) -> str:
-        """Return a digest of all that features depend on but the images."""
+        """Return a digest of all that features depend on but the images.
+
+        That is weights and buffers, the config, the transform, and the code: see
+        :func:`code_digest`.
+        """
         digest = hashlib.blake2b(digest_size=16)
-        about = (mmkd.__version__, torch.__version__, self.device.type, self.precision)
+        modules = [*self.model.modules(), *self._preprocessor.modules()]
+        code = code_digest(
+            layer_features, *modules, *self.transform.parts(), alone=[self]
+        )
         # The config says what is in no weight, such as the number of heads.
         parts = (self._spec, self.model, self._preprocessor, self.transform)
-        for text in (*about, *parts):
+        for text in (code, self.device.type, self.precision, *parts):
             digest.update(f'{text}\n'.encode())
         for module in (self.model, self._preprocessor):
             tensors = dict(module.named_parameters(), **dict(module.named_buffers()))

@@ -9,6 +9,7 @@ from torch import Tensor
 from mmkd.configs import load_config
 from mmkd.errors import ConfigError
 
+from .features.code_digest import code_digest
 from .features.layers import POOLED
 from .features.transform import Transform
 
@@ -47,4 +48,5 @@ class Pixels:
 
     def fingerprint(self) -> str:
         """Return what the pixels depend on but the images."""
-        return f'pixels, {self.transform}'
+        code = code_digest(self, *self.transform.parts())
+        return f'pixels, {code}, {self.transform}'

@@ -191,6 +191,15 @@ def test_says_what_it_does():
     assert len(texts) == 5
 
 
+def test_its_parts_are_the_steps_and_those_within_them():
+    """The code of each counts in the key of cached features."""
+    either = dict(type='RandomChoice', transforms=[[RESIZE], [RESIZE]])
+    transform = Transform(config([LOAD, either, PACK]))
+    kinds = [type(part).__name__ for part in transform.parts()]
+    assert kinds[0] == 'Transform' and 'RandomChoice' in kinds
+    assert kinds.count('Resize') == 2
+
+
 def test_says_the_same_of_a_config_that_was_dumped(tmp_path):
     step = dict(type='Resize', scale=(48, 48), interpolation='bicubic', keep_ratio=True)
     cfg = config([LOAD, step, PACK])

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 
 from mmkd.errors import ConfigError, DataError
 
+from .code_digest import code_digest
 from .extraction import digest, extract, stem
 
 #: Where features lie by default.
@@ -30,11 +31,11 @@ def cached_features(
 ) -> Dict[str, np.ndarray]:
     """Return a network's features of all images, from the cache where they are there.
 
-    They are kept by the network's weights, structure and input transform, torch's
-    version, and the data: paths, sizes and times of files, or the pixels themselves.
-    Where any of these changes they are computed anew. An extraction that was killed, or
-    that met a damaged image, goes on where it was; a second process waits for the
-    first.
+    They are kept by the network's weights, structure and input transform, the code of
+    all that makes them, and the data: paths, sizes and times of files, or the pixels
+    themselves. Where any of these changes they are computed anew. An extraction that
+    was killed, or that met a damaged image, goes on where it was; a second process
+    waits for the first.
 
     Args:
         network (Network | Pixels): The network.
@@ -58,7 +59,8 @@ def cached_features(
     if batch_size < 1:
         raise ConfigError(f'batch_size={batch_size}, but it must be at least 1.')
     places, versions = _identify(dataset)
-    folder = Path(cache) / digest([network.fingerprint(), *places])
+    key = [network.fingerprint(), code_digest(extract), *places]
+    folder = Path(cache) / digest(key)
     version = digest(versions)
     paths = {name: folder / f'{stem(name)}-{version}.npy' for name in layers}
     try:

@@ -1,7 +1,7 @@
 """From an image of any size to the pixels that a network takes."""
 
 import json
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 import numpy as np
 from mmcv.transforms import Compose
@@ -71,10 +71,21 @@ class Transform:
         )
         return np.ascontiguousarray(results['img'].transpose(2, 0, 1))
 
+    def parts(self) -> Iterator[object]:
+        """Give what does it: this, the steps, and the steps within them."""
+        yield self
+        yield from _nested(self._compose)
+
     def __repr__(self) -> str:
         # A config that was written out again has its keys in another order.
         steps = json.dumps(self.steps, sort_keys=True, default=str)
         return f'{"BGR" if self.bgr else "RGB"}, {steps}'
+
+
+def _nested(step) -> Iterator[object]:
+    yield step
+    for inner in getattr(step, 'transforms', ()):
+        yield from _nested(inner)
 
 
 def _flips(cfg) -> bool:
