@@ -6,7 +6,7 @@ from mmkd.analysis.calibration import (
     calibration_artifact,
     draw_calibration,
 )
-from mmkd.analysis.knn_accuracy import knn_accuracy
+from mmkd.analysis.embedding import choose_samples, embed, knn_accuracy
 from mmkd.analysis.linear_cka import cka_artifact, cka_matrix, draw_cka, linear_cka
 from mmkd.analysis.logit_gap import (
     draw_logit_gap,
@@ -17,7 +17,7 @@ from mmkd.analysis.logit_gap import (
     relative,
 )
 from mmkd.analysis.training_curves import curves_artifact, read_runs
-from mmkd.analysis.tsne import choose_samples, draw_tsne, embed, tsne_artifact
+from mmkd.analysis.tsne import draw_tsne, tsne_artifact
 
 __all__ = [
     'agreement',

@@ -10,7 +10,7 @@ from mmkd.errors import DataError
 from mmkd.visualization import Artifact, new_figure
 
 from .calibration import log_probabilities
-from .titles import heading
+from .presentation import heading
 
 SHOWN = 30  # classes in the picture
 OUTCOMES = dict(
@@ -45,10 +45,11 @@ def agreement(student: ndarray, teacher: ndarray, labels: ndarray) -> Dict[str, 
             f'the logits of student {student.shape} and teacher {teacher.shape} must '
             f'be of the same samples and classes, with a label each {labels.shape}.'
         )
-    ours = log_probabilities(student, 'student')
-    theirs = log_probabilities(teacher, 'teacher')
-    said, taught = ours.argmax(1), theirs.argmax(1)
-    same, right, known = said == taught, said == labels, taught == labels
+    student = log_probabilities(student, 'student')
+    teacher = log_probabilities(teacher, 'teacher')
+    same = student.argmax(1) == teacher.argmax(1)
+    right = student.argmax(1) == labels
+    known = teacher.argmax(1) == labels
     outcomes = dict(
         both=right & known,
         teacher=~right & known,
@@ -58,7 +59,7 @@ def agreement(student: ndarray, teacher: ndarray, labels: ndarray) -> Dict[str, 
     return dict(
         agreement=float(same.mean()),
         outcomes={name: float(which.mean()) for name, which in outcomes.items()},
-        kl=float((np.exp(theirs) * (theirs - ours)).sum(1).mean()),
+        kl=float((np.exp(teacher) * (teacher - student)).sum(1).mean()),
         per_class=[
             float(same[labels == label].mean()) if (labels == label).any() else None
             for label in range(student.shape[1])
@@ -66,32 +67,32 @@ def agreement(student: ndarray, teacher: ndarray, labels: ndarray) -> Dict[str, 
     )
 
 
-def draw_agreement(found: dict, classes: Sequence[str], title: str) -> Figure:
+def draw_agreement(figures: dict, classes: Sequence[str], title: str) -> Figure:
     """Draw who is right, and the classes on which the two agree least.
 
     Args:
-        found (dict): What :func:`agreement` returns.
+        figures (dict): What :func:`agreement` returns.
         classes (Sequence[str]): ``K`` names.
         title (str): Heading.
     """
     named = [
         (part, name)
-        for part, name in zip(found['per_class'], classes)
+        for part, name in zip(figures['per_class'], classes)
         if part is not None
     ]
     least = sorted(named, key=lambda pair: pair[0])[:SHOWN]
     figure = new_figure(11.5, max(0.19 * len(least) + 1.6, 4.2))
     left, right = figure.subplots(1, 2)
     names = list(OUTCOMES.values())
-    parts = [100 * found['outcomes'][key] for key in OUTCOMES]
+    parts = [100 * figures['outcomes'][key] for key in OUTCOMES]
     bars = left.barh(names, parts, color=['C0', 'C1', 'C2', 'C7'])
     left.bar_label(bars, [f'{part:.1f}' for part in parts], padding=3)
     left.set_xlim(0, 1.12 * max(parts))
     left.set_xlabel('images (%)')
     left.invert_yaxis()
     left.set_title(
-        f'same prediction: {100 * found["agreement"]:.1f} %   '
-        f'KL(teacher || student): {found["kl"]:.3f} nats',
+        f'same prediction: {100 * figures["agreement"]:.1f} %   '
+        f'KL(teacher || student): {figures["kl"]:.3f} nats',
         fontsize=10,
     )
     right.barh([name for _, name in least], [100 * part for part, _ in least])
@@ -126,7 +127,7 @@ def agreement_artifact(
     Raises:
         DataError: See :func:`agreement`.
     """
-    found = agreement(student, teacher, labels)
+    figures = agreement(student, teacher, labels)
     title = f'Agreement: {data}'
     about = (
         f'Left: for which part of {len(labels):,} images which of the two predicts the '
@@ -137,12 +138,12 @@ def agreement_artifact(
         'the images, 0 when equal. The student may agree more with a teacher and yet '
         'be less often right.'
     )
-    parts = {OUTCOMES[key]: part for key, part in found['outcomes'].items()}
-    row = {'same prediction': found['agreement'], **parts}
+    parts = {OUTCOMES[key]: part for key, part in figures['outcomes'].items()}
+    row = {'same prediction': figures['agreement'], **parts}
     row = {f'{name} (%)': 100 * part for name, part in row.items()}
-    row['KL divergence (nats)'] = found['kl']
-    values = dict(samples=len(labels), classes=list(classes), **found)
+    row['KL divergence (nats)'] = figures['kl']
+    values = dict(samples=len(labels), classes=list(classes), **figures)
     artifact = Artifact(
         'agreement', title, about, {'all images': row}, 'images', values
     )
-    return artifact, draw_agreement(found, classes, title)
+    return artifact, draw_agreement(figures, classes, title)

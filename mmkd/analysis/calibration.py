@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 from mmkd.errors import DataError
 from mmkd.visualization import Artifact, new_figure
 
-from .titles import heading
+from .presentation import heading
 
 BINS = 15
 GAP = 'from there to the mean confidence'
@@ -32,7 +32,7 @@ def log_probabilities(logits: ndarray, whose: str) -> ndarray:
 
 
 def calibration(
-    logits: ndarray, labels: ndarray, bins: int = BINS, whose: str = 'network'
+    logits: ndarray, labels: ndarray, *, bins: int = BINS, whose: str = 'network'
 ) -> Dict[str, object]:
     """Expected calibration error, accuracy, confidence and NLL.
 
@@ -89,26 +89,26 @@ def calibration(
     )
 
 
-def draw_calibration(found: Dict[str, dict], title: str) -> Figure:
+def draw_calibration(results: Dict[str, dict], title: str) -> Figure:
     """Draw a reliability diagram and the bins' counts for each network.
 
     Args:
-        found (dict[str, dict]): By name of the network, what :func:`calibration`
+        results (dict[str, dict]): By name of the network, what :func:`calibration`
             returns.
         title (str): Heading.
     """
-    figure = new_figure(5 * len(found) + 0.8, 6.6)
+    figure = new_figure(5 * len(results) + 0.8, 6.6)
     axes = figure.subplots(
         2,
-        len(found),
+        len(results),
         squeeze=False,
         sharex=True,
         sharey='row',
         height_ratios=[3, 1],
     )
-    for (upper, lower), (name, one) in zip(axes.T, found.items()):
-        edges = np.linspace(0, 1, len(one['bins']) + 1)
-        counts = [entry['count'] for entry in one['bins']]
+    for (upper, lower), (name, result) in zip(axes.T, results.items()):
+        edges = np.linspace(0, 1, len(result['bins']) + 1)
+        counts = [entry['count'] for entry in result['bins']]
         lower.bar(edges[:-1], counts, np.diff(edges), align='edge', ec='white')
         upper.plot([0, 1], [0, 1], 'k--', lw=1, label='perfectly calibrated')
         for key, kind in (
@@ -116,7 +116,7 @@ def draw_calibration(found: Dict[str, dict], title: str) -> Figure:
             ('gap', dict(fc='none', ec='C3', hatch='////', label=GAP)),
         ):
             left, height, bottom = [], [], []
-            for edge, entry in zip(edges, one['bins']):
+            for edge, entry in zip(edges, result['bins']):
                 if entry['count']:
                     gap = entry['confidence'] - entry['accuracy']
                     left.append(edge)
@@ -124,8 +124,8 @@ def draw_calibration(found: Dict[str, dict], title: str) -> Figure:
                     bottom.append(0 if key == 'accuracy' else entry['accuracy'])
             upper.bar(left, height, edges[1], bottom, align='edge', **kind)
         upper.set_title(
-            f'{name}: ECE {one["ece"]:.3f}, accuracy {one["accuracy"]:.3f}, '
-            f'NLL {one["nll"]:.3f} nats',
+            f'{name}: ECE {result["ece"]:.3f}, accuracy {result["accuracy"]:.3f}, '
+            f'NLL {result["nll"]:.3f} nats',
             fontsize=10,
         )
         upper.set(xlim=(0, 1), ylim=(0, 1))
@@ -140,7 +140,7 @@ def draw_calibration(found: Dict[str, dict], title: str) -> Figure:
 
 
 def calibration_artifact(
-    logits: Dict[str, ndarray], labels: ndarray, data: str, bins: int = BINS
+    logits: Dict[str, ndarray], labels: ndarray, data: str, *, bins: int = BINS
 ) -> Tuple[Artifact, Figure]:
     """Measure, draw and describe the calibration of some networks.
 
@@ -153,7 +153,10 @@ def calibration_artifact(
     Raises:
         DataError: See :func:`calibration`.
     """
-    found = {name: calibration(x, labels, bins, name) for name, x in logits.items()}
+    results = {
+        name: calibration(x, labels, bins=bins, whose=name)
+        for name, x in logits.items()
+    }
     title = f'Calibration: {data}'
     about = (
         f'Above: {len(labels):,} images in {bins} bins by the probability that the '
@@ -167,13 +170,13 @@ def calibration_artifact(
     )
     rows = {
         name: {
-            'top-1 (%)': 100 * one['accuracy'],
-            'mean confidence (%)': 100 * one['confidence'],
-            'ECE': one['ece'],
-            'NLL (nats)': one['nll'],
+            'top-1 (%)': 100 * result['accuracy'],
+            'mean confidence (%)': 100 * result['confidence'],
+            'ECE': result['ece'],
+            'NLL (nats)': result['nll'],
         }
-        for name, one in found.items()
+        for name, result in results.items()
     }
-    values = dict(samples=len(labels), **found)
+    values = dict(samples=len(labels), **results)
     artifact = Artifact('calibration', title, about, rows, 'network', values)
-    return artifact, draw_calibration(found, title)
+    return artifact, draw_calibration(results, title)

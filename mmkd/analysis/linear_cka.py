@@ -9,13 +9,13 @@ from numpy import ndarray
 from mmkd.errors import DataError
 from mmkd.visualization import Artifact, new_figure
 
-from .titles import heading
+from .presentation import heading
 
 BLOCK = 1024  # samples in float64 at once
 CELLS = 14  # layers on a side up to which the figures stand in the picture
 
 
-def linear_cka(first: ndarray, second: ndarray, debiased: bool = False) -> float:
+def linear_cka(first: ndarray, second: ndarray, *, debiased: bool = False) -> float:
     """Linear CKA of two feature matrices over the same samples.
 
     `Similarity of Neural Network Representations Revisited
@@ -34,11 +34,12 @@ def linear_cka(first: ndarray, second: ndarray, debiased: bool = False) -> float
     Raises:
         DataError: See :func:`cka_matrix`.
     """
-    return float(cka_matrix({'first': first}, {'second': second}, debiased)[0, 0])
+    matrix = cka_matrix({'first': first}, {'second': second}, debiased=debiased)
+    return float(matrix[0, 0])
 
 
 def cka_matrix(
-    student: Dict[str, ndarray], teacher: Dict[str, ndarray], debiased: bool = False
+    student: Dict[str, ndarray], teacher: Dict[str, ndarray], *, debiased: bool = False
 ) -> ndarray:
     """Linear CKA of every layer of a student with every layer of a teacher.
 
@@ -153,6 +154,7 @@ def cka_artifact(
     student: Dict[str, ndarray],
     teacher: Dict[str, ndarray],
     data: str,
+    *,
     debiased: bool = False,
 ) -> Tuple[Artifact, Figure]:
     """Measure, draw and describe the CKA of a student and a teacher.
@@ -166,7 +168,7 @@ def cka_artifact(
     Raises:
         DataError: See :func:`cka_matrix`.
     """
-    matrix = cka_matrix(student, teacher, debiased)
+    matrix = cka_matrix(student, teacher, debiased=debiased)
     features = [*student.values(), *teacher.values()]
     count, widest = len(features[0]), max(x.shape[1] for x in features)
     kind = 'Debiased linear CKA' if debiased else 'Linear CKA'

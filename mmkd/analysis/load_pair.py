@@ -57,14 +57,23 @@ def load_pair(args: argparse.Namespace) -> Pair:
         raise ConfigError(f'--limit {args.limit}: give at least 1 image.')
     cfg = load_config(args.config, args.cfg_options)
     config, checkpoint = _teacher(args, cfg)
-    ours, theirs = args.names or (Path(args.config).stem, Path(checkpoint).stem)
+    names = args.names or (Path(args.config).stem, Path(checkpoint).stem)
     target = load_target(args.dataset, args.data_root, check_md5=not args.no_check_md5)
-    student = Network(cfg, args.checkpoint, ours, args.input_size)
-    teacher = Network(config, checkpoint, theirs, args.input_size)
-    args.out = args.out or OUT / ours
+    size = args.input_size
+    student = Network(cfg, args.checkpoint, names[0], input_size=size)
+    teacher = Network(config, checkpoint, names[1], input_size=size)
+    args.out = args.out or OUT / student.name
     images = target.val if args.split == 'val' else target.train
     data = f'{target.name} ({images.split})'
-    return Pair(student, teacher, images, target.classes, data, args.cache, args.limit)
+    return Pair(
+        student=student,
+        teacher=teacher,
+        dataset=images,
+        classes=target.classes,
+        data=data,
+        cache=args.cache,
+        limit=args.limit,
+    )
 
 
 def _teacher(args, cfg):

@@ -9,7 +9,7 @@ from numpy import ndarray
 from mmkd.errors import DataError
 from mmkd.visualization import Artifact, new_figure
 
-from .titles import heading
+from .presentation import heading
 
 NAMED = 30  # classes up to which the axes name them
 LISTED = 10  # classes in the table
@@ -153,7 +153,7 @@ def logit_gap_artifact(
         'blue: less. Left: logits as they are, which is what the literature draws. '
         "Right: relative logits, less each image's mean over the classes. That mean "
         'changes no probability, but one that varies ties all classes together, so '
-        'only the right one is about what the network says (ours). Mean gap: of '
+        'only the right one is about what the network says (mmkd). Mean gap: of '
         'absolute values, over pairs of different classes. '
         f'N = {len(student):,} images, {len(classes)} classes in their order. The '
         'table lists the classes with the largest mean gap of relative logits. The '

@@ -1,7 +1,7 @@
 """A student, its teacher and the images to compare them on."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
@@ -98,9 +98,7 @@ class Pair:
         if len(fewest) < len(self.classes):
             data += f', first {len(fewest)} of {len(self.classes)} classes'
         images = self.dataset.get_subset(kept)
-        return Pair(
-            self.student, self.teacher, images, classes, data, self.cache, self.limit
-        )
+        return replace(self, dataset=images, classes=classes, data=data)
 
     def _images(self):
         return subset(self.dataset, self.limit) if self.limit else self.dataset
@@ -115,8 +113,8 @@ def default_layers(network: Network) -> Tuple[str, ...]:
 def _classes(network: Network, pair: Pair) -> Tuple[str, ...]:
     """Name a network's logits by its checkpoint, or else by a data set as large."""
     image = network.transform(read_image(pair.dataset.get_data_info(0)))
-    found = network.features(torch.from_numpy(image)[None], [LOGITS])
-    number = found[LOGITS].shape[1]
+    features = network.features(torch.from_numpy(image)[None], [LOGITS])
+    number = features[LOGITS].shape[1]
     for names in (network.classes, pair.classes):
         if names is not None and len(names) == number:
             return tuple(names)

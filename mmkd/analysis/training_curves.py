@@ -86,11 +86,13 @@ def curves_artifact(
             name: [log.curves[key] for log in logs if key in log.curves]
             for name, logs in runs.items()
         }
-        panel = {name: found for name, found in curves.items() if found}
+        panel = {name: logged for name, logged in curves.items() if logged}
         scored = any(key in log.validated for log in _logs(runs))
         label = f'{key}{_unit(key)}, {"validation" if scored else "training"}'
         panels[label], steps[label] = panel, _steps(key, scored, runs)
-        values[key] = {name: list(map(_finite, found)) for name, found in panel.items()}
+        values[key] = {
+            name: list(map(_finite, logged)) for name, logged in panel.items()
+        }
         for name, row in rows.items():
             row[f'last {key}'] = _mean(y[-1] for _, y in curves[name])
             if scored:

@@ -5,74 +5,15 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 from matplotlib.figure import Figure
 from numpy import ndarray
-from sklearn.manifold import TSNE
 
-from mmkd.errors import ConfigError, DataError
 from mmkd.visualization import Artifact, new_figure
 
-from .knn_accuracy import NEIGHBOURS, finite, knn_accuracy
-from .titles import heading
+from .embedding import NEIGHBOURS, choose_samples, embed, knn_accuracy
+from .presentation import heading
 
 MARKERS = 'osD^vPX*<>'
 COLOURS = 10
 LEGEND = 32  # letters of a name
-
-
-def choose_samples(
-    labels: ndarray, classes: Sequence[int], per_class: int = 100, seed: int = 0
-) -> ndarray:
-    """Draw up to ``per_class`` samples of each class.
-
-    Args:
-        labels (ndarray): ``(N,)``.
-        classes (Sequence[int]): Labels to draw from.
-        per_class (int): Most samples of a class. Defaults to 100.
-        seed (int): Equal seeds give equal samples. Defaults to 0.
-
-    Returns:
-        ndarray: Their indices, in ascending order.
-
-    Raises:
-        DataError: A class has no sample.
-    """
-    labels = np.asarray(labels)
-    rng = np.random.default_rng(seed)
-    chosen = []
-    for label in classes:
-        of_class = np.flatnonzero(labels == label)
-        if not len(of_class):
-            raise DataError(
-                f't-SNE: no sample has the class {label}; the classes are '
-                f'{labels.min()} to {labels.max()}, so choose of those.'
-            )
-        chosen.append(rng.permutation(of_class)[:per_class])
-    return np.sort(np.concatenate(chosen))
-
-
-def embed(features: ndarray, perplexity: float = 30.0, seed: int = 0) -> ndarray:
-    """Place samples in a plane by scikit-learn's t-SNE, from their PCA on.
-
-    `Visualizing Data using t-SNE <https://jmlr.org/papers/v9/vandermaaten08a.html>`_.
-
-    Args:
-        features (ndarray): ``(N, C)``.
-        perplexity (float): About how many neighbours count, below N. Defaults to 30.
-        seed (int): Of the random numbers. Defaults to 0.
-
-    Returns:
-        ndarray: ``(N, 2)``.
-
-    Raises:
-        ConfigError: ``perplexity`` does not fit the number of samples.
-        DataError: A feature is not finite.
-    """
-    if not 0 < perplexity < len(features):
-        raise ConfigError(
-            f't-SNE: perplexity {perplexity:g} must be above 0 and below the number '
-            f'of samples, {len(features)}; take more samples or lower it.'
-        )
-    method = TSNE(perplexity=perplexity, init='pca', random_state=seed)
-    return method.fit_transform(finite(features))
 
 
 def draw_tsne(
@@ -130,6 +71,7 @@ def tsne_artifact(
     labels: ndarray,
     names: Sequence[str],
     data: str,
+    *,
     classes: Optional[Sequence[int]] = None,
     per_class: int = 100,
     perplexity: float = 30.0,
@@ -153,13 +95,13 @@ def tsne_artifact(
         DataError: See :func:`choose_samples` and :func:`knn_accuracy`.
     """
     classes = list(range(min(10, len(names))) if classes is None else classes)
-    chosen = choose_samples(labels, classes, per_class, seed)
+    chosen = choose_samples(labels, classes, per_class=per_class, seed=seed)
     kept = np.array([classes.index(label) for label in np.asarray(labels)[chosen]])
     rows, places, subtitles = {}, {}, []
     for who, features in (('student', student), ('teacher', teacher)):
         features = features[chosen]
         accuracy = knn_accuracy(features, kept)
-        places[who] = embed(features, perplexity, seed)
+        places[who] = embed(features, perplexity=perplexity, seed=seed)
         percent = f'{NEIGHBOURS}-NN accuracy in the full space (%)'
         rows[who] = {percent: 100 * accuracy, 'features': features.shape[1]}
         subtitles.append(

@@ -8,7 +8,7 @@ Example:
 
 from mmkd.analysis import agreement_artifact, calibration_artifact
 from mmkd.analysis.load_pair import load_pair, pair_parser
-from mmkd.analysis.show import show
+from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
 
 

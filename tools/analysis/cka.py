@@ -9,7 +9,7 @@ Example:
 from mmkd.analysis import cka_artifact
 from mmkd.analysis.load_pair import load_pair, pair_parser
 from mmkd.analysis.pair import default_layers
-from mmkd.analysis.show import show
+from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
 
 
@@ -31,7 +31,9 @@ def main() -> None:
         args.student_layers or default_layers(pair.student),
         args.teacher_layers or default_layers(pair.teacher),
     )
-    show(*cka_artifact(student, teacher, pair.where(), args.debiased), args.out)
+    where = pair.where()
+    artifact, figure = cka_artifact(student, teacher, where, debiased=args.debiased)
+    show(artifact, figure, args.out)
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from mmkd.analysis import curves_artifact, read_runs
-from mmkd.analysis.show import show
+from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
 
 

@@ -47,8 +47,8 @@ def main() -> None:
     paths = named(args.predictions)
     truth = read_truth(args.annotations)
     models = {name: read_predictions(path, truth) for name, path in paths.items()}
-    for name, found in models.items():
-        if not found.anns:
+    for name, predictions in models.items():
+        if not predictions.anns:
             print(f'{name} has no predictions: its AP is 0, all objects are missed.')
     data = args.annotations.name
     overall, classes, errors, *_ = write_detection_report(

@@ -8,7 +8,7 @@ Example:
 
 from mmkd.analysis import tsne_artifact
 from mmkd.analysis.load_pair import load_pair, pair_parser
-from mmkd.analysis.show import show
+from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
 from mmkd.errors import DataError
 from mmkd.transfer.features.layers import POOLED
@@ -31,10 +31,10 @@ def main() -> None:
         pair.labels(),
         pair.classes,
         pair.where(),
-        wanted,
-        args.per_class,
-        args.perplexity,
-        args.seed,
+        classes=wanted,
+        per_class=args.per_class,
+        perplexity=args.perplexity,
+        seed=args.seed,
     )
     show(artifact, figure, args.out)
 

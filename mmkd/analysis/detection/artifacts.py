@@ -50,8 +50,8 @@ def size_ap_artifact(truth: COCO, scores: Dict[str, dict], data: str) -> Made:
     )
     figures = {name: score['overall'] for name, score in scores.items()}
     rows = {
-        name: {key: found.get(key, UNDEFINED) for key in FIGURES}
-        for name, found in figures.items()
+        name: {key: score.get(key, UNDEFINED) for key in FIGURES}
+        for name, score in figures.items()
     }
     values = dict(objects=numbers, models=figures)
     artifact = Artifact('detection_ap', title, about, rows, 'model', values)
@@ -129,8 +129,8 @@ def errors_artifact(errors: Dict[str, Any], data: str, score: float) -> Made:
         'or are missed. Kinds as in TIDE (https://arxiv.org/abs/2008.08115).'
     )
     rows = {
-        name: {**found['predictions'], **found['objects']}
-        for name, found in errors.items()
+        name: {**counts['predictions'], **counts['objects']}
+        for name, counts in errors.items()
     }
     values = dict(score=score, models=errors)
     artifact = Artifact('detection_errors', title, about, rows, 'model', values)

@@ -9,19 +9,21 @@ from .boxes import objects, select_boxes
 from .matches import box_matches, confident
 
 
-def detection_confusion(truth: COCO, found: COCO, score: float = 0.3) -> np.ndarray:
+def detection_confusion(
+    truth: COCO, predictions: COCO, score: float = 0.3
+) -> np.ndarray:
     """Count which class was found where which was to be found.
 
-    Ours: the predictions, the highest score first, each take the free object of the
-    highest IoU, of at least 0.5, whatever the class. An object found twice thus counts
-    with the class of the higher score, where
-    :func:`detection_errors` matches within a class as
-    AP does; so the diagonal may differ from its count of right predictions.
+    How they are matched (mmkd): the predictions, the highest score first, each take the
+    free object of the highest IoU, of at least 0.5, whatever the class. An object found
+    twice thus counts with the class of the higher score, where :func:`detection_errors`
+    matches within a class as AP does; so the diagonal may differ from its count of
+    right predictions.
 
     Args:
         truth: Of :func:`read_truth`, of C categories. Crowds
             are no objects, and predictions on one of their class are not counted.
-        found: Of :func:`read_predictions`.
+        predictions: Of :func:`read_predictions`.
         score: Predictions below it are not counted.
 
     Returns:
@@ -31,12 +33,12 @@ def detection_confusion(truth: COCO, found: COCO, score: float = 0.3) -> np.ndar
     """
     index = {id: place for place, id in enumerate(sorted(truth.cats))}
     nothing = len(index)
-    found = confident(found, score)
-    found = select_boxes(found, box_matches(truth, found).keys())
-    matches = box_matches(truth, found, any_class=True)
+    predictions = confident(predictions, score)
+    predictions = select_boxes(predictions, box_matches(truth, predictions).keys())
+    matches = box_matches(truth, predictions, any_class=True)
     wanted = objects(truth)
     counts = np.zeros((nothing + 1, nothing + 1), dtype=int)
-    for id, box in found.anns.items():
+    for id, box in predictions.anns.items():
         # One on another class's crowd has no match: it is false there, too.
         match = wanted.pop(matches.get(id), None)
         row = nothing if match is None else index[match['category_id']]

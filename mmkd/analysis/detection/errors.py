@@ -24,7 +24,7 @@ OBJECTS = ('found', 'in an error', 'missed')
 
 
 def detection_errors(
-    truth: COCO, found: COCO, score: float = 0.3
+    truth: COCO, predictions: COCO, score: float = 0.3
 ) -> Dict[str, Dict[str, int]]:
     """Count right predictions and the kinds of errors.
 
@@ -40,13 +40,13 @@ def detection_errors(
     - background: IoU below 0.1 with every object;
     - wrong class, poorly localised: what remains (TIDE's "both").
 
-    Ours: predictions are counted, from a score on, where TIDE measures what AP gains
-    once an error is mended; and the bounds belong to the higher kind.
+    How they are counted (mmkd): predictions from a score on, where TIDE measures what
+    AP gains once an error is mended; and the bounds belong to the higher kind.
 
     Args:
         truth: Of :func:`read_truth`. Crowds are no objects,
             and predictions on them are not counted, as in COCO.
-        found: Of :func:`read_predictions`.
+        predictions: Of :func:`read_predictions`.
         score: Predictions below it are not counted.
 
     Returns:
@@ -55,9 +55,9 @@ def detection_errors(
         a wrong class or a poor localisation, and that are missed (as in TIDE: neither)
         (:data:`OBJECTS`).
     """
-    found = confident(found, score)
+    predictions = confident(predictions, score)
     wanted = objects(truth)
-    matches = box_matches(truth, found)
+    matches = box_matches(truth, predictions)
     by_image = defaultdict(list)
     for box in wanted.values():
         by_image[box['image_id']].append(box)
@@ -65,7 +65,7 @@ def detection_errors(
     taken = set(matches.values()) - {None}
     touched = set()
     for id, match in matches.items():
-        box = found.anns[id]
+        box = predictions.anns[id]
         kind, touches = 'right', []
         if match is None:
             kind, touches = _kind_of_error(box, by_image[box['image_id']])

@@ -14,32 +14,32 @@ from .boxes import select_boxes
 IOU = 0.5
 
 
-def confident(found: COCO, score: float) -> COCO:
+def confident(predictions: COCO, score: float) -> COCO:
     """Keep the predictions of at least this score."""
-    ids = {id for id, box in found.anns.items() if box['score'] >= score}
-    return select_boxes(found, ids)
+    ids = {id for id, box in predictions.anns.items() if box['score'] >= score}
+    return select_boxes(predictions, ids)
 
 
 def box_matches(
-    truth: COCO, found: COCO, any_class: bool = False
+    truth: COCO, predictions: COCO, *, any_class: bool = False
 ) -> Dict[int, Optional[int]]:
     """Match predictions with objects: the highest score first takes the best free one.
 
     Args:
         truth: Of :func:`read_truth`.
-        found: Of :func:`read_predictions`.
+        predictions: Of :func:`read_predictions`.
         any_class: Whether a prediction may take an object of another class.
 
     Returns:
         dict: By id of the prediction that of its object, None where it has none.
         Predictions on a crowd, which COCO does not judge, are not in there.
     """
-    evaluation = COCOeval(truth, found, 'bbox')
+    evaluation = COCOeval(truth, predictions, 'bbox')
     params = evaluation.params
     params.useCats = int(not any_class)
     params.iouThrs = np.array([IOU])
     params.areaRng = params.areaRng[:1]  # all sizes
-    params.maxDets = [len(found.anns)]
+    params.maxDets = [len(predictions.anns)]
     with redirect_stdout(io.StringIO()):
         evaluation.evaluate()
     matches = {}

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from mmkd.analysis.titles import heading
+from mmkd.analysis.presentation import heading
 from mmkd.visualization import new_figure
 
 from .errors import OBJECTS, PREDICTIONS

@@ -55,10 +55,10 @@ def write_detection_report(
     if not 0 <= score <= 1:
         raise ConfigError(f'the score threshold {score} is not from 0 to 1.')
     scores, errors, counts = {}, {}, {}
-    for name, found in models.items():
-        scores[name] = detection_scores(truth, found)
-        errors[name] = detection_errors(truth, found, score)
-        counts[name] = detection_confusion(truth, found, score)
+    for name, predictions in models.items():
+        scores[name] = detection_scores(truth, predictions)
+        errors[name] = detection_errors(truth, predictions, score)
+        counts[name] = detection_confusion(truth, predictions, score)
     data = f'{data}, {len(truth.imgs):,} images'
     made = [
         size_ap_artifact(truth, scores, data),

@@ -12,7 +12,7 @@ FIGURES = ('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large', 'AR@1', 'A
 FIGURES += ('AR', 'AR small', 'AR medium', 'AR large')
 
 
-def detection_scores(truth: COCO, found: COCO) -> Dict[str, Dict[str, float]]:
+def detection_scores(truth: COCO, predictions: COCO) -> Dict[str, Dict[str, float]]:
     """Compute average precision and recall of boxes, from 0 to 1.
 
     AP is the mean over the IoU thresholds 0.50, 0.55, ... 0.95 and over the classes;
@@ -23,14 +23,14 @@ def detection_scores(truth: COCO, found: COCO) -> Dict[str, Dict[str, float]]:
 
     Args:
         truth: Of :func:`read_truth`.
-        found: Of :func:`read_predictions`.
+        predictions: Of :func:`read_predictions`.
 
     Returns:
         dict: ``overall``, by :data:`FIGURES`, and ``classes``, the AP by name of the
         class in order of the category ids. What is undefined for want of objects (a
         size, a class) is not in there.
     """
-    evaluation = COCOeval(truth, found, 'bbox')
+    evaluation = COCOeval(truth, predictions, 'bbox')
     with redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()

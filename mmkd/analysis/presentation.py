@@ -1,10 +1,19 @@
-"""The end of every tool: files written, table printed."""
+"""What every analysis ends in: a heading over its picture, and what is shown of it."""
 
+import textwrap
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from mmkd.visualization import Artifact, markdown_table
+
+LETTERS = 13  # an inch, at the size below
+
+
+def heading(figure: Figure, text: str) -> None:
+    """Give a figure a heading, in as many lines as its width asks for."""
+    width = int(LETTERS * figure.get_figwidth())
+    figure.suptitle(textwrap.fill(text, width, break_on_hyphens=False), fontsize=10)
 
 
 def show(artifact: Artifact, figure: Figure, out: Path) -> None:
