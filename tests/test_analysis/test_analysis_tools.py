@@ -90,12 +90,12 @@ def test_cka(call, folder, tmp_path):
     """Of a Distiller's student and teacher, and of the teacher and itself."""
     printed = call('cka', *arguments(folder), '--out', str(tmp_path))
     assert '| pooled ' in printed and str(tmp_path / 'cka.png') in printed
-    found = json.loads((tmp_path / 'cka.json').read_text())
-    assert list(found['rows']) == [*STAGES, 'pooled']
-    assert found['values']['samples'] == 359
+    written = json.loads((tmp_path / 'cka.json').read_text())
+    assert list(written['rows']) == [*STAGES, 'pooled']
+    assert written['values']['samples'] == 359
     title = 'Linear CKA of layers: student kd, teacher teacher, 359 images of digits'
-    assert found['title'].startswith(title)
-    assert found['rows'][STAGES[0]][STAGES[0]] < 0.99
+    assert written['title'].startswith(title)
+    assert written['rows'][STAGES[0]][STAGES[0]] < 0.99
     options = ('--student-layers', STAGES[1], 'logits', '--debiased')
     same = arguments(folder, 'teacher', 'teacher', 'teacher', *options)
     call('cka', *same, '--out', str(tmp_path))
@@ -107,16 +107,16 @@ def test_cka(call, folder, tmp_path):
 def test_logit_gap_of_a_student_with_fewer_classes(call, folder, tmp_path):
     six = arguments(folder, 'six', 'six', 'teacher')
     call('logit_gap', *six, '--out', str(tmp_path))
-    found = json.loads((tmp_path / 'logit_gap.json').read_text())
-    assert found['values']['classes'] == list(NAMES[:6])
-    assert 'first 6 of 10 classes' in found['title']
+    written = json.loads((tmp_path / 'logit_gap.json').read_text())
+    assert written['values']['classes'] == list(NAMES[:6])
+    assert 'first 6 of 10 classes' in written['title']
     labels = np.asarray(DigitImages('test').get_gt_labels())
-    assert found['values']['samples'] == (labels < 6).sum()
-    assert found['values']['logits']['mean_gap'] > 0.01
+    assert written['values']['samples'] == (labels < 6).sum()
+    assert written['values']['logits']['mean_gap'] > 0.01
     same = arguments(folder, 'teacher', 'teacher', 'teacher')
     call('logit_gap', *same, '--out', str(tmp_path))
-    found = json.loads((tmp_path / 'logit_gap.json').read_text())
-    assert found['values']['logits']['mean_gap'] == pytest.approx(0, abs=1e-12)
+    written = json.loads((tmp_path / 'logit_gap.json').read_text())
+    assert written['values']['logits']['mean_gap'] == pytest.approx(0, abs=1e-12)
 
 
 def test_tsne(call, folder, tmp_path):
@@ -130,9 +130,9 @@ def test_tsne(call, folder, tmp_path):
         '5',
     )
     call('tsne', *arguments(folder), *options, '--out', str(tmp_path))
-    found = json.loads((tmp_path / 'tsne.json').read_text())['values']
-    assert found['classes'] == [NAMES[7], NAMES[2]]
-    assert sorted(set(found['labels'])) == [2, 7] and len(found['student']) == 40
+    written = json.loads((tmp_path / 'tsne.json').read_text())['values']
+    assert written['classes'] == [NAMES[7], NAMES[2]]
+    assert sorted(set(written['labels'])) == [2, 7] and len(written['student']) == 40
     with pytest.raises(SystemExit, match="no class 'dog', but 10 such as"):
         call('tsne', *arguments(folder), '--classes', 'dog')
 
@@ -148,13 +148,13 @@ def test_calibration_as_a_user_runs_it(folder, tmp_path):
     out = tmp_path / 'work_dirs/analysis/kd'
     files = {f'{n}.{e}' for n in ('agreement', 'calibration') for e in ('json', 'png')}
     assert {path.name for path in out.iterdir()} == files
-    found = json.loads((out / 'calibration.json').read_text())['values']
+    written = json.loads((out / 'calibration.json').read_text())['values']
     two = pair(folder, 'kd', 'student', None, '--limit', '100')
     labels = two.labels()
     assert np.bincount(labels).tolist() == [10] * 10
     for name, logits in zip(('student', 'teacher'), two.logits()):
         right = (logits.argmax(1) == labels).mean()
-        assert found[name]['accuracy'] == pytest.approx(right)
+        assert written[name]['accuracy'] == pytest.approx(right)
 
 
 def test_stages_of_backbones():
@@ -180,9 +180,9 @@ def test_no_teacher(folder):
 
 def test_a_given_teacher_goes_before_the_distillers(folder):
     assert pair(folder).teacher.name == 'teacher'
-    two = pair(folder, 'kd', 'student', 'six', '--names', 'ours', 'theirs')
+    two = pair(folder, 'kd', 'student', 'six', '--names', 'small', 'large')
     assert two.teacher.classes == NAMES[:6]
-    assert two.where() == 'student ours, teacher theirs, 359 images of digits (test)'
+    assert two.where() == 'student small, teacher large, 359 images of digits (test)'
 
 
 def test_classes_that_do_not_fit(folder):

@@ -45,30 +45,32 @@ def slow_ece(logits, labels, bins):
 def test_ece_equals_the_loop(predictions, bins):
     student, teacher, labels = predictions
     for logits in (student, teacher):
-        found = calibration(logits, labels, bins)
-        assert found['ece'] == pytest.approx(slow_ece(logits, labels, bins), rel=1e-12)
-        assert sum(entry['count'] for entry in found['bins']) == 400
-    assert found['ece'] != calibration(student, labels, bins)['ece']
+        figures = calibration(logits, labels, bins=bins)
+        assert figures['ece'] == pytest.approx(
+            slow_ece(logits, labels, bins), rel=1e-12
+        )
+        assert sum(entry['count'] for entry in figures['bins']) == 400
+    assert figures['ece'] != calibration(student, labels, bins=bins)['ece']
 
 
 def test_figures_by_hand():
     """Confidences 0.75 (right), 0.75 (wrong) and, on the edge of two bins, 0.5."""
     logits = np.log([[3.0, 1.0], [3.0, 1.0], [1.0, 1.0]])
-    found = calibration(logits, [0, 1, 0], bins=2)
-    assert found['accuracy'] == pytest.approx(2 / 3)
-    assert found['confidence'] == pytest.approx(2 / 3)
+    figures = calibration(logits, [0, 1, 0], bins=2)
+    assert figures['accuracy'] == pytest.approx(2 / 3)
+    assert figures['confidence'] == pytest.approx(2 / 3)
     nll = -(math.log(0.75) + math.log(0.25) + math.log(0.5)) / 3
-    assert found['nll'] == pytest.approx(nll)
-    low, high = found['bins']
+    assert figures['nll'] == pytest.approx(nll)
+    low, high = figures['bins']
     assert low == dict(count=1, accuracy=1.0, confidence=pytest.approx(0.5))
     assert high == dict(count=2, accuracy=0.5, confidence=pytest.approx(0.75))
-    assert found['ece'] == pytest.approx(1 / 3 * 0.5 + 2 / 3 * 0.25)
+    assert figures['ece'] == pytest.approx(1 / 3 * 0.5 + 2 / 3 * 0.25)
 
 
 def test_an_empty_bin_has_no_accuracy():
-    found = calibration(np.array([[50.0, 0.0]]), [0])
-    assert found['bins'][0] == dict(count=0)
-    assert found['bins'][-1]['count'] == 1
+    figures = calibration(np.array([[50.0, 0.0]]), [0])
+    assert figures['bins'][0] == dict(count=0)
+    assert figures['bins'][-1]['count'] == 1
 
 
 def test_calibration_artifact(predictions, tmp_path):
@@ -76,9 +78,9 @@ def test_calibration_artifact(predictions, tmp_path):
     logits = dict(student=student, teacher=teacher)
     artifact, figure = calibration_artifact(logits, labels, 'made-up')
     assert artifact.write(tmp_path, figure).exists()
-    found = calibration(teacher, labels)
-    assert artifact.rows['teacher']['ECE'] == found['ece']
-    assert artifact.rows['teacher']['top-1 (%)'] == 100 * found['accuracy']
+    figures = calibration(teacher, labels)
+    assert artifact.rows['teacher']['ECE'] == figures['ece']
+    assert artifact.rows['teacher']['top-1 (%)'] == 100 * figures['accuracy']
     upper, _, lower, _ = figure.axes
     counts = [bar.get_height() for bar in lower.patches]
     assert counts == [entry['count'] for entry in artifact.values['student']['bins']]
@@ -103,19 +105,19 @@ def test_agreement_by_hand():
     hot = 5 * np.eye(3)
     labels = np.array([0, 0, 0, 2, 2])
     student, teacher = hot[[0, 1, 0, 1, 1]], hot[[0, 0, 1, 1, 0]]
-    found = agreement(student, teacher, labels)
-    assert found['agreement'] == pytest.approx(2 / 5)
-    assert found['outcomes'] == pytest.approx(
+    figures = agreement(student, teacher, labels)
+    assert figures['agreement'] == pytest.approx(2 / 5)
+    assert figures['outcomes'] == pytest.approx(
         dict(both=1 / 5, teacher=1 / 5, student=1 / 5, neither=2 / 5)
     )
-    assert found['per_class'] == [pytest.approx(1 / 3), None, pytest.approx(1 / 2)]
+    assert figures['per_class'] == [pytest.approx(1 / 3), None, pytest.approx(1 / 2)]
 
 
 def test_kl_is_of_the_student_from_the_teacher():
     teacher, student = np.log([[0.5, 0.5]]), np.log([[0.9, 0.1]])
     expected = 0.5 * math.log(0.5 / 0.9) + 0.5 * math.log(0.5 / 0.1)
-    found = agreement(student + 7, teacher, np.array([0]))
-    assert found['kl'] == pytest.approx(expected)
+    figures = agreement(student + 7, teacher, np.array([0]))
+    assert figures['kl'] == pytest.approx(expected)
     # A probability that rounds to 0 is no NaN.
     assert agreement(np.array([[0.0, 0]]), np.array([[0.0, -2000]]), [0])['kl'] > 0
 

@@ -44,22 +44,24 @@ def truth_of(*boxes, images=(1, 2), names=NAMES):
     )
 
 
-def errors_of(truth, found, **kwargs):
+def errors_of(truth, predictions, **kwargs):
     truth = read_truth(truth)
-    counts = detection_errors(truth, read_predictions(found, truth), **kwargs)
+    counts = detection_errors(truth, read_predictions(predictions, truth), **kwargs)
     return {k: n for k, n in counts['predictions'].items() if n}, tuple(
         counts['objects'].values()
     )
 
 
-def confusion_of(truth, found, **kwargs):
+def confusion_of(truth, predictions, **kwargs):
     truth = read_truth(truth)
-    return detection_confusion(truth, read_predictions(found, truth), **kwargs).tolist()
+    return detection_confusion(
+        truth, read_predictions(predictions, truth), **kwargs
+    ).tolist()
 
 
 # IoU of two squares of side 40, one of them moved by x: (40 - x) / (40 + x).
 @pytest.mark.parametrize(
-    'found, kinds, fates',
+    'predictions, kinds, fates',
     [
         ([box(4, CAT, score=0.9)], {'right': 1}, (1, 0, 0)),
         ([box(4, DOG, score=0.9)], {'wrong class': 1}, (0, 1, 0)),
@@ -88,8 +90,8 @@ def confusion_of(truth, found, **kwargs):
         ),
     ],
 )
-def test_kinds_by_hand(found, kinds, fates):
-    assert errors_of(truth_of(box(0, CAT)), found) == (kinds, fates)
+def test_kinds_by_hand(predictions, kinds, fates):
+    assert errors_of(truth_of(box(0, CAT)), predictions) == (kinds, fates)
 
 
 def test_the_first_kind_that_fits_counts():
@@ -98,22 +100,22 @@ def test_the_first_kind_that_fits_counts():
     # IoU 0.43 with the cat and 0.67 with the dog; then 0.90 and 0.38.
     assert errors_of(truth, [box(16, CAT, score=0.9)])[0] == {'poorly localised': 1}
     truth = truth_of(box(0, CAT), box(4, DOG))
-    found = [box(0, CAT, score=0.9), box(1, CAT, score=0.8)]
-    assert errors_of(truth, found)[0] == {'right': 1, 'wrong class': 1}
+    predictions = [box(0, CAT, score=0.9), box(1, CAT, score=0.8)]
+    assert errors_of(truth, predictions)[0] == {'right': 1, 'wrong class': 1}
 
 
 def test_the_score_from_which_errors_count():
     truth = truth_of(box(0, CAT))
-    found = [box(0, CAT, score=0.5), box(200, COW, score=0.1)]
-    assert errors_of(truth, found, score=0.5)[0] == {'right': 1}
-    assert errors_of(truth, found, score=0.1)[0] == {'right': 1, 'background': 1}
+    predictions = [box(0, CAT, score=0.5), box(200, COW, score=0.1)]
+    assert errors_of(truth, predictions, score=0.5)[0] == {'right': 1}
+    assert errors_of(truth, predictions, score=0.1)[0] == {'right': 1, 'background': 1}
 
 
 def test_confusion_by_hand():
     truth = truth_of(
         box(0, CAT), box(100, DOG), box(200, DOG), box(0, COW, image=2), box(300, COW)
     )
-    found = [
+    predictions = [
         box(0, CAT, score=0.9),
         box(104, CAT, score=0.8),  # on a dog
         box(200, DOG, score=0.7),
@@ -121,15 +123,15 @@ def test_confusion_by_hand():
         box(400, COW, score=0.5),  # on the background
         box(300, COW, score=0.2),  # not sure enough
     ]
-    assert confusion_of(truth, found) == [
+    assert confusion_of(truth, predictions) == [
         [1, 0, 0, 0],
         [1, 1, 0, 0],
         [0, 0, 0, 2],
         [1, 0, 1, 0],
     ]
     # The higher score wins, whatever its class.
-    found = [box(0, DOG, score=0.9), box(0, CAT, score=0.8)]
-    assert confusion_of(truth_of(box(0, CAT)), found) == [
+    predictions = [box(0, DOG, score=0.9), box(0, CAT, score=0.8)]
+    assert confusion_of(truth_of(box(0, CAT)), predictions) == [
         [0, 1, 0, 0],
         [0, 0, 0, 0],
         [0, 0, 0, 0],
@@ -151,20 +153,20 @@ def test_crowds_are_neither_objects_nor_errors():
 
 def test_an_annotation_numbered_0_can_be_found():
     truth = read_truth(truth_of(box(0, CAT)))
-    found = read_predictions([box(0, CAT, score=0.9)], truth)
-    scores = detection_scores(truth, found)
+    predictions = read_predictions([box(0, CAT, score=0.9)], truth)
+    scores = detection_scores(truth, predictions)
     assert scores['overall']['AP'] == pytest.approx(1)
     assert scores['classes'] == pytest.approx(dict(cat=1))  # nothing of dog and cow
     assert 'AP large' not in scores['overall']
 
 
 def test_what_is_given_stays_as_it_is():
-    truth, found = truth_of(box(0, CAT)), [box(0, CAT, score=0.9)]
-    before = copy.deepcopy((truth, found))
-    errors_of(truth, found)
+    truth, predictions = truth_of(box(0, CAT)), [box(0, CAT, score=0.9)]
+    before = copy.deepcopy((truth, predictions))
+    errors_of(truth, predictions)
     index = read_truth(truth)
-    detection_scores(index, read_predictions(found, index))
-    assert (truth, found) == before
+    detection_scores(index, read_predictions(predictions, index))
+    assert (truth, predictions) == before
 
 
 @pytest.fixture(scope='module')
@@ -172,7 +174,7 @@ def scenes(tmp_path_factory):
     """40 images; each object is found, shifted, taken for another or missed."""
     rng = np.random.default_rng(0)
     names = {id: f'class {id}' for id in range(2, 9)}  # nothing of the last
-    boxes, found = [], []
+    boxes, predictions = [], []
     for image in range(1, 41):
         for _ in range(rng.integers(1, 9)):
             x, y, w, h = rng.uniform([0, 0, 15, 15], [400, 300, 160, 160])
@@ -185,18 +187,18 @@ def scenes(tmp_path_factory):
                 guess = label if rng.random() < 0.7 else int(rng.integers(2, 9))
                 moved = (np.abs([x, y, w, h] + shift)).tolist()
                 shape = dict(image_id=image, category_id=guess, bbox=moved)
-                found.append(dict(shape, score=float(rng.random())))
+                predictions.append(dict(shape, score=float(rng.random())))
     truth = truth_of(*boxes, images=range(1, 41), names=names)
     for id, entry in enumerate(truth['annotations'], 1):
         entry['id'] = id
     folder = tmp_path_factory.mktemp('scenes')
     (folder / 'truth.json').write_text(json.dumps(truth))
-    (folder / 'teacher.bbox.json').write_text(json.dumps(found))
+    (folder / 'teacher.bbox.json').write_text(json.dumps(predictions))
     return folder
 
 
 def test_figures_are_those_of_cocometric(scenes, tmp_path):
-    found = json.loads((scenes / 'teacher.bbox.json').read_text())
+    predictions = json.loads((scenes / 'teacher.bbox.json').read_text())
     content = json.loads((scenes / 'truth.json').read_text())
     metric = CocoMetric(
         str(scenes / 'truth.json'), classwise=True, outfile_prefix=str(tmp_path / 'x')
@@ -204,7 +206,7 @@ def test_figures_are_those_of_cocometric(scenes, tmp_path):
     ids = {entry['id']: i for i, entry in enumerate(content['categories'])}
     metric.dataset_meta = dict(classes=[e['name'] for e in content['categories']])
     for image in content['images']:
-        mine = [entry for entry in found if entry['image_id'] == image['id']]
+        mine = [entry for entry in predictions if entry['image_id'] == image['id']]
         boxes = torch.tensor([e['bbox'] for e in mine]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         instances = dict(
@@ -214,36 +216,36 @@ def test_figures_are_those_of_cocometric(scenes, tmp_path):
         )
         sample = dict(img_id=image['id'], ori_shape=(480, 640))
         metric.process({}, [dict(sample, pred_instances=instances)])
-    theirs = metric.evaluate(len(content['images']))
+    coco = metric.evaluate(len(content['images']))
     truth = read_truth(scenes / 'truth.json')
-    ours = detection_scores(
+    scores = detection_scores(
         truth, read_predictions(str(tmp_path / 'x.bbox.json'), truth)
     )
     overall = [
-        round(ours['overall'][name], 3)
+        round(scores['overall'][name], 3)
         for name in ('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large')
     ]
     keys = [f'coco/bbox_mAP{end}' for end in ('', '_50', '_75', '_s', '_m', '_l')]
-    assert overall == [theirs[key] for key in keys]
+    assert overall == [coco[key] for key in keys]
     assert 0.1 < overall[0] < 0.9 and len(set(overall)) == 6
-    classes = {name: round(ap, 3) for name, ap in ours['classes'].items()}
+    classes = {name: round(ap, 3) for name, ap in scores['classes'].items()}
     assert len(classes) == 6
-    assert classes == {name: theirs[f'coco/{name}_precision'] for name in classes}
-    assert np.isnan(theirs['coco/class 8_precision'])
+    assert classes == {name: coco[f'coco/{name}_precision'] for name in classes}
+    assert np.isnan(coco['coco/class 8_precision'])
 
 
 def test_counts_add_up(scenes):
     truth = read_truth(scenes / 'truth.json')
-    found = read_predictions(scenes / 'teacher.bbox.json', truth)
-    errors = detection_errors(truth, found, score=0)
-    matrix = detection_confusion(truth, found, score=0)
+    predictions = read_predictions(scenes / 'teacher.bbox.json', truth)
+    errors = detection_errors(truth, predictions, score=0)
+    matrix = detection_confusion(truth, predictions, score=0)
     number = len(objects(truth))
     predicted = sum(errors['predictions'].values())
     assert min(errors['predictions'].values()) > 0
     assert sum(errors['objects'].values()) == number < len(truth.anns)
     assert errors['objects']['found'] == errors['predictions']['right']
     assert matrix[:-1].sum() == number and matrix[:, :-1].sum() == predicted
-    assert predicted < len(found.anns)  # some are on crowds
+    assert predicted < len(predictions.anns)  # some are on crowds
     assert matrix[6].sum() == 0 and matrix[-1, 6] > 0  # a class without objects
 
 
@@ -301,7 +303,7 @@ FINE = box(0, CAT, score=0.5)
 
 
 @pytest.mark.parametrize(
-    'found, words',
+    'predictions, words',
     [
         ({}, 'no COCO result file'),
         ([3], 'prediction 0 needs image_id, category_id, bbox, score, got 3'),
@@ -317,10 +319,10 @@ FINE = box(0, CAT, score=0.5)
         ([dict(FINE, score=float('inf'))], 'score must be a number, got inf'),
     ],
 )
-def test_bad_predictions_are_named(found, words):
+def test_bad_predictions_are_named(predictions, words):
     truth = read_truth(truth_of(box(0, CAT)))
     with pytest.raises(DataError, match=words):
-        read_predictions(found, truth)
+        read_predictions(predictions, truth)
 
 
 def test_bad_annotations_are_named():

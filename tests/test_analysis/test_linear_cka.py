@@ -46,19 +46,25 @@ def test_equals_the_kernel_form(pair, debiased, monkeypatch):
     monkeypatch.setattr(sys.modules['mmkd.analysis.linear_cka'], 'BLOCK', 17)
     expected = by_kernels(*pair, debiased)
     assert 0.1 < expected < 0.9
-    np.testing.assert_allclose(linear_cka(*pair, debiased), expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        linear_cka(*pair, debiased=debiased), expected, rtol=1e-10
+    )
 
 
 @pytest.mark.parametrize('debiased', [False, True])
 def test_sees_no_rotation_scale_shift_or_order(pair, debiased):
     first, second = pair
-    value = linear_cka(first, second, debiased)
+    value = linear_cka(first, second, debiased=debiased)
     turned = -3 * second @ ortho_group.rvs(7, random_state=0) + 100
-    np.testing.assert_allclose(linear_cka(first, turned, debiased), value, rtol=1e-8)
-    np.testing.assert_allclose(linear_cka(second, first, debiased), value, rtol=1e-10)
-    assert linear_cka(second, turned, debiased) == pytest.approx(1)
+    np.testing.assert_allclose(
+        linear_cka(first, turned, debiased=debiased), value, rtol=1e-8
+    )
+    np.testing.assert_allclose(
+        linear_cka(second, first, debiased=debiased), value, rtol=1e-10
+    )
+    assert linear_cka(second, turned, debiased=debiased) == pytest.approx(1)
     stretched = second * [9, 1, 1, 1, 1, 1, 1]
-    assert abs(linear_cka(first, stretched, debiased) - value) > 0.01
+    assert abs(linear_cka(first, stretched, debiased=debiased) - value) > 0.01
 
 
 def test_only_the_debiased_one_is_zero_for_independent_features():
@@ -85,11 +91,13 @@ def test_half_precision_far_from_zero_is_summed_in_double(tmp_path):
 
 def test_matrix_has_a_row_a_student_layer(pair):
     first, second = pair
-    found = cka_matrix({'a': first, 'b': second}, {'x': second, 'y': first, 'z': first})
-    assert found.shape == (2, 3)
-    np.testing.assert_allclose(found[1, 0], 1)
-    np.testing.assert_allclose(found[0, 1:], 1)
-    np.testing.assert_allclose(found[[0, 1, 1], [0, 1, 2]], found[0, 0])
+    matrix = cka_matrix(
+        {'a': first, 'b': second}, {'x': second, 'y': first, 'z': first}
+    )
+    assert matrix.shape == (2, 3)
+    np.testing.assert_allclose(matrix[1, 0], 1)
+    np.testing.assert_allclose(matrix[0, 1:], 1)
+    np.testing.assert_allclose(matrix[[0, 1, 1], [0, 1, 2]], matrix[0, 0])
 
 
 def test_artifact_says_what_was_measured(pair, tmp_path):

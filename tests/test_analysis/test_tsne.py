@@ -21,8 +21,8 @@ def test_samples_are_of_the_classes_and_of_the_seed():
     chosen = choose_samples(labels, [2, 1], per_class=10)
     assert labels[chosen].tolist() == [1] * 4 + [2] * 10
     assert len(set(chosen.tolist())) == 14
-    assert (choose_samples(labels, [2, 1], 10) == chosen).all()
-    assert (choose_samples(labels, [2, 1], 10, seed=1) != chosen).any()
+    assert (choose_samples(labels, [2, 1], per_class=10) == chosen).all()
+    assert (choose_samples(labels, [2, 1], per_class=10, seed=1) != chosen).any()
     with pytest.raises(DataError, match='class 3; the classes are 0 to 2'):
         choose_samples(labels, [0, 3])
 

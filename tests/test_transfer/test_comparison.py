@@ -39,14 +39,14 @@ def several():
     )
 
 
-def table(found, **changes):
-    return comparison(found, TARGET, Protocol(**changes))[0].rows
+def table(results, **changes):
+    return comparison(results, TARGET, Protocol(**changes))[0].rows
 
 
 def test_figures_of_single_runs():
     # Of 200 images both get 60..99 right; 60 are right only here, 10 only there.
-    found = dict(net=[run(100, 150)], kd=[run(50, 199, start=60)])
-    net, kd = summarize(found)
+    results = dict(net=[run(100, 150)], kd=[run(50, 199, start=60)])
+    net, kd = summarize(results)
     assert (net['top1'], net['top5'], net['top1_of_runs']) == (50, 75, [50])
     assert (kd['top1'], kd['top5'], kd['width']) == (25, 99.5, 64)
     assert net['over_runs'] is kd['over_runs'] is kd['p_runs'] is None
@@ -116,40 +116,41 @@ def test_the_table_of_runs():
     assert rows['random']['95 % over runs'] == '-'
     assert [row['p over runs'] for row in rows.values()] == ['-', '0.032', '-']
     assert rows['kd']['chosen'] == 'pooled, lr 0.1, wd 0.0001'
-    found = dict(kd=[run(120), run(126, chosen=Setting('logits', 1.0, 0.0))])
+    results = dict(kd=[run(120), run(126, chosen=Setting('logits', 1.0, 0.0))])
     expected = 'pooled, lr 0.1, wd 0.0001; logits, lr 1, wd 0'
-    assert table(found)['kd']['chosen'] == expected
+    assert table(results)['kd']['chosen'] == expected
     assert table(dict(near=[run(120, chosen=10)]))['near']['chosen'] == 'k 10'
 
 
-def about(found, **changes):
-    return comparison(found, TARGET, Protocol(**changes))[0].about
+def about(results, **changes):
+    return comparison(results, TARGET, Protocol(**changes))[0].about
 
 
 def test_what_is_said_is_what_was_done():
-    one = dict(net=[run(100)])
-    assert 'among 12 settings' in about(one) and '20 % of the training' in about(one)
-    assert 'Differences' not in about(one) and 'runs' not in about(one)
-    single = about(one, learning_rates=[0.1], weight_decays=[0.0])
+    alone = dict(net=[run(100)])
+    text = about(alone)
+    assert 'among 12 settings' in text and '20 % of the training' in text
+    assert 'Differences' not in text and 'runs' not in text
+    single = about(alone, learning_rates=[0.1], weight_decays=[0.0])
     assert 'settings' not in single and 'training images' not in single
     both = about(several())
     assert 'Differences are to none' in both and 'comparisons, 2.' in both
     assert 'whether methods differ with other seeds' in both
     seeds = dict(net=[run(100), run(102, seed=1)])
     assert 'say nothing of another training' in about(seeds, seeds=(0, 1))
-    more = about(one, references=['nearest_neighbours'])
+    more = about(alone, references=['nearest_neighbours'])
     assert 'end in nearest neighbours' in more
 
 
-@pytest.mark.parametrize('found', [dict(net=[run(100)]), several()])
-def test_it_is_written_and_read(found, tmp_path):
+@pytest.mark.parametrize('results', [dict(net=[run(100)]), several()])
+def test_it_is_written_and_read(results, tmp_path):
     protocol = Protocol(
         layers=('pooled', 'logits'),
         learning_rates=np.array([0.1, 1], np.float32),
         weight_decays=np.logspace(-3, -1, 3),
         seeds=np.arange(1),
     )
-    artifact, figure = comparison(found, TARGET, protocol)
+    artifact, figure = comparison(results, TARGET, protocol)
     path = artifact.write(tmp_path, figure)
 
     def refuse(name):
@@ -162,29 +163,29 @@ def test_it_is_written_and_read(found, tmp_path):
         == 'Linear probe on toys: 3 classes, 400 training and 200 test images'
     )
     assert (again.about, again.rows) == (artifact.about, artifact.rows)
-    assert [row['name'] for row in again.values['rows']] == list(found)
+    assert [row['name'] for row in again.values['rows']] == list(results)
     given = again.values['protocol']
     assert given['learning_rates'] == pytest.approx([0.1, 1])
     assert given['layers'] == ['pooled', 'logits'] and given['seeds'] == [0]
-    for row, expected in zip(again.values['rows'], summarize(found)):
+    for row, expected in zip(again.values['rows'], summarize(results)):
         assert row == json.loads(json.dumps(expected))
     picture = imread(path.with_suffix('.png'))
     assert picture.std() > 0.05
 
 
-def drawn(found):
+def drawn(results):
     """Return the axes of the picture, and their texts."""
-    figure = comparison(found, TARGET, Protocol())[1]
+    figure = comparison(results, TARGET, Protocol())[1]
     (axis,) = figure.axes
     (legend,) = figure.legends
     return figure, axis, [text.get_text() for text in legend.get_texts()]
 
 
 def test_the_picture_shows_the_figures():
-    found = several()
-    _, axis, legend = drawn(found)
+    results = several()
+    _, axis, legend = drawn(results)
     assert legend == ['95 % over images', 'mean of the runs', 'a run']
-    assert [label.get_text() for label in axis.get_yticklabels()] == list(found)
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(results)
     assert axis.get_xlabel() == 'top-1 accuracy on the test images (%)'
     assert axis.get_ylim()[0] > axis.get_ylim()[1]  # the first on top
     marks = {mark.get_label(): mark for mark in axis.collections}
@@ -193,7 +194,7 @@ def test_the_picture_shows_the_figures():
     runs = marks['a run'].get_offsets()
     assert runs[:, 0].tolist() == [50, 52, 54, 60, 63, 30]
     assert runs[:, 1].round().tolist() == [0, 0, 0, 1, 1, 2]
-    ends = [row['over_images'] for row in summarize(found)]
+    ends = [row['over_images'] for row in summarize(results)]
     bars = [line[:, 0].tolist() for line in marks['95 % over images'].get_segments()]
     np.testing.assert_allclose(bars, ends)
     assert drawn(dict(net=[run(100)]))[2] == ['95 % over images', 'accuracy']
@@ -201,10 +202,10 @@ def test_the_picture_shows_the_figures():
 
 @pytest.mark.parametrize('number', [1, 4, 12, 30])
 def test_long_names_leave_room_and_do_not_touch(number):
-    found = {
+    results = {
         f'{i}/' + 'a/long/name/of/a/run/' * 4: [run(100 + i)] for i in range(number)
     }
-    figure, axis, _ = drawn(found)
+    figure, axis, _ = drawn(results)
     figure.draw_without_rendering()
     whole, inner = figure.bbox, axis.get_window_extent()
     assert inner.width > 0.5 * whole.width

@@ -93,19 +93,19 @@ class TestBuild:
         assert network.fingerprint() == expected.fingerprint()
 
     def test_random_weights_are_of_the_seed(self, toy_config, config):
-        found = {
+        given = {
             Entry('a', 'random', config).build(seed=s).fingerprint() for s in (0, 1)
         }
-        assert found == {Network(toy_config, seed=s).fingerprint() for s in (0, 1)}
-        assert len(found) == 2
+        assert given == {Network(toy_config, seed=s).fingerprint() for s in (0, 1)}
+        assert len(given) == 2
 
     def test_pixels(self, config, noise):
         pixels = Entry('floor', 'pixels', config).build(input_size=8)
         assert isinstance(pixels, Pixels) and pixels.name == 'floor'
         image = torch.from_numpy(pixels.transform(noise(1)[0]))
-        found = pixels.features(image[None], ['pooled'])['pooled']
-        assert found.shape == (1, 3 * 8 * 8) and 0 <= found.min() < found.max() <= 1
-        torch.testing.assert_close(found[0] * 255, image.flatten().float())
+        given = pixels.features(image[None], ['pooled'])['pooled']
+        assert given.shape == (1, 3 * 8 * 8) and 0 <= given.min() < given.max() <= 1
+        torch.testing.assert_close(given[0] * 255, image.flatten().float())
         other = Entry('floor', 'pixels', config).build(input_size=9)
         assert pixels.fingerprint() != other.fingerprint()
         with pytest.raises(

@@ -114,13 +114,13 @@ def test_a_run_is_what_the_probe_says_of_val(digits, config, save, tmp_path):
 def test_checkpoints_of_one_name_are_runs(digits, config, toy_config, save, tmp_path):
     paths = [save(name, seed) for seed, name in enumerate('xyz')]
     entries = [Entry(name, path, config) for name, path in zip(['a', 'b', 'a'], paths)]
-    found = probe(entries, digits, tmp_path)
-    assert list(found) == ['a', 'b']
-    assert [run.checkpoint for run in found['a']] == [paths[0], paths[2]]
-    assert [run.checkpoint for run in found['b']] == [paths[1]]
-    assert not same(*found['a'])
+    results = probe(entries, digits, tmp_path)
+    assert list(results) == ['a', 'b']
+    assert [run.checkpoint for run in results['a']] == [paths[0], paths[2]]
+    assert [run.checkpoint for run in results['b']] == [paths[1]]
+    assert not same(*results['a'])
     (alone,) = probe([entries[2]], digits, tmp_path)['a']
-    assert same(alone, found['a'][1])
+    assert same(alone, results['a'][1])
 
 
 def test_seeds_are_runs_and_random_networks_are_others(
@@ -128,18 +128,18 @@ def test_seeds_are_runs_and_random_networks_are_others(
 ):
     path = save()
     entries = [Entry('net', path, config), Entry('random', 'random', config)]
-    found = probe(entries, digits, tmp_path, seeds=(0, 2))
-    assert [run.seed for runs in found.values() for run in runs] == [0, 2, 0, 2]
+    results = probe(entries, digits, tmp_path, seeds=(0, 2))
+    assert [run.seed for runs in results.values() for run in runs] == [0, 2, 0, 2]
     # The trained network is run once, the random ones are two.
     assert sum(images) == len(entries) + 3 * 180
-    for seed, run in zip((0, 2), found['random']):
+    for seed, run in zip((0, 2), results['random']):
         train, val = features_of(Network(config, seed=seed), digits, tmp_path)
         labels = labels_of(digits.train)
         expected = linear_probe(
             dict(pooled=train), labels, dict(pooled=val), seed=seed, **QUICK
         )
         np.testing.assert_array_equal(run.top1, expected.scores.argmax(1))
-    for name, runs in found.items():
+    for name, runs in results.items():
         assert not same(*runs), name
 
 
@@ -171,16 +171,16 @@ def test_a_stop_while_probing_loses_nothing(
     with pytest.raises(KeyboardInterrupt):
         probe(entries, digits, tmp_path)
     images.clear()
-    found = probe(entries, digits, tmp_path)
+    results = probe(entries, digits, tmp_path)
     assert images == [1, 1]
-    assert all(same(*expected[name], *found[name]) for name in expected)
+    assert all(same(*expected[name], *results[name]) for name in expected)
 
 
 def test_references_are_rows_of_their_own(digits, config, tmp_path):
     names = ['logistic_regression', 'nearest_neighbours']
     entries = [Entry('random', 'random', config), Entry('pixels', 'pixels', config)]
-    found = probe(entries, digits, tmp_path, references=names, held_out=0.3)
-    assert list(found) == [
+    results = probe(entries, digits, tmp_path, references=names, held_out=0.3)
+    assert list(results) == [
         f'{name}{reference}'
         for name in ('random', 'pixels')
         for reference in ('', ', logistic regression', ', nearest neighbours')
@@ -197,7 +197,7 @@ def test_references_are_rows_of_their_own(digits, config, tmp_path):
         ),
         ('nearest neighbours', nearest_neighbours(train, labels, val, held_out=mask)),
     ):
-        (run,) = found[f'pixels, {name}']
+        (run,) = results[f'pixels, {name}']
         assert run.chosen == answer.chosen and run.held_out == answer.held_out
         np.testing.assert_array_equal(run.top1, answer.scores.argmax(1))
 
@@ -205,8 +205,8 @@ def test_references_are_rows_of_their_own(digits, config, tmp_path):
 def test_references_with_fewer_images_than_neighbours(digits, config, tmp_path):
     few = digits._replace(train=subset(digits.train, 40))
     entries = [Entry('pixels', 'pixels', config)]
-    found = probe(entries, few, tmp_path, references=['nearest_neighbours'])
-    (run,) = found['pixels, nearest neighbours']
+    results = probe(entries, few, tmp_path, references=['nearest_neighbours'])
+    (run,) = results['pixels, nearest neighbours']
     assert list(run.held_out) == [1, 5, 10, 20]
 
 
@@ -299,6 +299,6 @@ def test_a_protocol_out_of_range_is_said(changes, words):
 def test_the_size_of_the_grid():
     assert Protocol().grid == 12 and Protocol().holds_out
     assert Protocol(layers=['a', 'b'], learning_rates=[1, 0.1, 0.1]).grid == 16
-    one = dict(learning_rates=[1.0], weight_decays=[0.0])
-    assert Protocol(**one).grid == 1 and not Protocol(**one).holds_out
-    assert Protocol(**one, references=['nearest_neighbours']).holds_out
+    single = dict(learning_rates=[1.0], weight_decays=[0.0])
+    assert Protocol(**single).grid == 1 and not Protocol(**single).holds_out
+    assert Protocol(**single, references=['nearest_neighbours']).holds_out

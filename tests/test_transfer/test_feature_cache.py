@@ -67,10 +67,10 @@ def forget(done):
     """Empties these lists, and gives what was in them."""
 
     def forget():
-        found = {key: list(values) for key, values in done.items()}
+        rows = {key: list(values) for key, values in done.items()}
         for values in done.values():
             values.clear()
-        return found
+        return rows
 
     return forget
 
@@ -114,10 +114,10 @@ def killed(number, *args, batch_size):
     assert child.exitcode == -signal.SIGKILL
 
 
-def equal(one, other):
-    return list(one) == list(other) and all(
-        one[name].dtype == other[name].dtype and np.array_equal(one[name], other[name])
-        for name in one
+def equal(a, b):
+    return list(a) == list(b) and all(
+        a[name].dtype == b[name].dtype and np.array_equal(a[name], b[name])
+        for name in a
     )
 
 
@@ -136,26 +136,26 @@ class TestOnce:
         batches = torch.from_numpy(np.stack(images)).split(100)
         expected = [network.features(batch, BOTH) for batch in batches]
         forget()
-        found = cached_features(network, digits, BOTH, tmp_path, batch_size=100)
-        assert list(found) == BOTH
+        rows = cached_features(network, digits, BOTH, tmp_path, batch_size=100)
+        assert list(rows) == BOTH
         for name in BOTH:
-            assert found[name].dtype == np.float32
-            rows = torch.cat([each[name] for each in expected])
-            np.testing.assert_array_equal(found[name], rows)
+            assert rows[name].dtype == np.float32
+            batches = torch.cat([each[name] for each in expected])
+            np.testing.assert_array_equal(rows[name], batches)
         first = forget()
         assert len(first['images']) == 359 and first['passes'] == [BOTH] * 4
 
         again = cached_features(network, digits, BOTH, tmp_path, batch_size=100)
         assert forget() == dict(images=[], passes=[])
-        assert equal(again, found)
+        assert equal(again, rows)
 
     def test_arrays_are_mapped_and_the_file_is_not_changed(
         self, network, files, tmp_path
     ):
-        found = cached_features(network, files, ['pooled'], tmp_path)['pooled']
-        before = found.copy()
-        assert isinstance(found, np.memmap)
-        found[:] = 0
+        rows = cached_features(network, files, ['pooled'], tmp_path)['pooled']
+        before = rows.copy()
+        assert isinstance(rows, np.memmap)
+        rows[:] = 0
         again = cached_features(network, files, ['pooled'], tmp_path)['pooled']
         np.testing.assert_array_equal(again, before)
 
@@ -165,11 +165,11 @@ class TestOnce:
         first = cached_features(network, files, ['pooled'], tmp_path)
         forget()
         layers = ['backbone.layer2', 'pooled', 'backbone.layer2']
-        found = cached_features(network, files, layers, tmp_path)
+        rows = cached_features(network, files, layers, tmp_path)
         assert forget()['passes'] == [['backbone.layer2']]
-        assert list(found) == ['backbone.layer2', 'pooled']
-        assert equal(dict(pooled=found['pooled']), first)
-        assert found['backbone.layer2'].shape == (10, 16)
+        assert list(rows) == ['backbone.layer2', 'pooled']
+        assert equal(dict(pooled=rows['pooled']), first)
+        assert rows['backbone.layer2'].shape == (10, 16)
 
     def test_nothing_else_is_left_behind(self, network, files, tmp_path):
         cached_features(network, files, BOTH, tmp_path)
@@ -195,14 +195,14 @@ class TestChanges:
 
     def counted(self, network, dataset, tmp_path, forget):
         forget()
-        found = cached_features(network, dataset, ['pooled'], tmp_path / 'cache')
-        return np.array(found['pooled']), len(forget()['images'])
+        rows = cached_features(network, dataset, ['pooled'], tmp_path / 'cache')
+        return np.array(rows['pooled']), len(forget()['images'])
 
     def test_of_the_network(self, toy_config, files, tmp_path, forget):
-        network = Network(toy_config, name='one', device='cpu')
+        network = Network(toy_config, name='first', device='cpu')
         first, number = self.counted(network, files, tmp_path, forget)
         assert number == 10
-        network.name = 'two'
+        network.name = 'second'
         assert self.counted(network, files, tmp_path, forget)[1] == 0
         network.model.backbone.conv1.weight[0, 0, 3, 3] += 1
         second, number = self.counted(network, files, tmp_path, forget)
@@ -212,16 +212,16 @@ class TestChanges:
         third, number = self.counted(network, files, tmp_path, forget)
         assert number == 10 and not np.array_equal(first, third)
         again = Network(toy_config, device='cpu')
-        found, number = self.counted(again, files, tmp_path, forget)
-        assert number == 0 and np.array_equal(found, first)
+        rows, number = self.counted(again, files, tmp_path, forget)
+        assert number == 0 and np.array_equal(rows, first)
 
     def test_of_the_transform(self, toy_config, files, tmp_path, forget):
         features = []
         for size in (None, 48):
             network = Network(toy_config, input_size=size, device='cpu')
-            found, number = self.counted(network, files, tmp_path, forget)
+            rows, number = self.counted(network, files, tmp_path, forget)
             assert number == 10
-            features.append(found)
+            features.append(rows)
         assert not np.array_equal(*features)
 
     def test_of_a_file(self, network, files, tmp_path, forget, noise):
@@ -256,8 +256,8 @@ class TestChanges:
         images = noise(6)
         first, number = self.counted(network, arrays(images), tmp_path, forget)
         assert number == 6
-        found, number = self.counted(network, arrays(images.copy()), tmp_path, forget)
-        assert number == 0 and np.array_equal(found, first)
+        rows, number = self.counted(network, arrays(images.copy()), tmp_path, forget)
+        assert number == 0 and np.array_equal(rows, first)
         images[2, 5, 5, 1] ^= 255
         second, number = self.counted(network, arrays(images), tmp_path, forget)
         assert number == 6
@@ -278,9 +278,9 @@ class TestKilled:
         already = note_of(cache)['done']
         assert already in (20, 24)
         forget()
-        found = cached_features(network, dataset, BOTH, cache, batch_size=4)
+        rows = cached_features(network, dataset, BOTH, cache, batch_size=4)
         assert len(forget()['images']) == 40 - already
-        assert equal(found, expected)
+        assert equal(rows, expected)
         assert not list(cache.glob('*/progress.json'))
 
     def test_at_any_moment(self, files, tmp_path, monkeypatch, forget, datasets):
@@ -326,9 +326,9 @@ class TestKilled:
             parts = list(cache.glob('*/*.part'))
             already = json.loads(notes[0].read_text())['done'] if notes else 0
             forget()
-            found = cached_features(network, four, BOTH, cache, batch_size=2)
+            rows = cached_features(network, four, BOTH, cache, batch_size=2)
             images = forget()['images']
-            assert equal(found, expected), moments
+            assert equal(rows, expected), moments
             if len(parts) == 2:
                 assert len(images) == 4 - already
                 resumed.add(already)
@@ -376,8 +376,8 @@ def test_two_processes_share_the_work(files, tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, 'read_image', slow)
 
     def extract():
-        found = cached_features(Sums(), files, BOTH, tmp_path / 'cache', batch_size=2)
-        os._exit(0 if equal(found, expected) else 1)
+        rows = cached_features(Sums(), files, BOTH, tmp_path / 'cache', batch_size=2)
+        os._exit(0 if equal(rows, expected) else 1)
 
     children = [fork(extract) for _ in range(3)]
     for child in children:
@@ -422,9 +422,9 @@ class TestDamaged:
             cached_features(network, files, BOTH, tmp_path / 'cache', batch_size=2)
         path.write_bytes(whole)
         forget()
-        found = cached_features(network, files, BOTH, tmp_path / 'cache', batch_size=2)
+        rows = cached_features(network, files, BOTH, tmp_path / 'cache', batch_size=2)
         assert forget()['images'] == ['6.png', '7.png', '8.png', '9.png']
-        assert equal(found, expected)
+        assert equal(rows, expected)
 
     def test_repair_of_what_was_read_already(self, files, tmp_path, noise):
         """As where a picture was taken for another."""
@@ -437,11 +437,11 @@ class TestDamaged:
         other = Path(files.get_data_info(1)['img_path'])
         Image.fromarray(noise(1, seed=1)[0]).resize((32, 32)).save(other)
         os.utime(other, ns=(0, 0))
-        found = cached_features(Sums(), files, BOTH, tmp_path / 'cache', batch_size=2)
+        rows = cached_features(Sums(), files, BOTH, tmp_path / 'cache', batch_size=2)
         expected = cached_features(
             Sums(), files, BOTH, tmp_path / 'other', batch_size=2
         )
-        assert equal(found, expected)
+        assert equal(rows, expected)
 
     def test_missing_image(self, files, tmp_path):
         path = Path(files.get_data_info(4)['img_path'])
@@ -494,9 +494,9 @@ class TestRefused:
         message = self.refused(DataError, Sums(), files, tmp_path / 'cache')
         assert 'no space for the feature cache' in message
         monkeypatch.undo()
-        found = cached_features(Sums(), files, ['pooled'], tmp_path / 'cache')
+        rows = cached_features(Sums(), files, ['pooled'], tmp_path / 'cache')
         expected = cached_features(Sums(), files, ['pooled'], tmp_path / 'other')
-        assert equal(found, expected)
+        assert equal(rows, expected)
 
     @pytest.mark.parametrize('below', ['', 'features'])
     def test_a_file_in_place_of_the_cache(self, files, tmp_path, below):
@@ -514,9 +514,9 @@ class TestRefused:
         features = network.features
 
         def broken(images, layers):
-            found = features(images, layers)
-            found['pooled'][1, 3] = value
-            return found
+            rows = features(images, layers)
+            rows['pooled'][1, 3] = value
+            return rows
 
         network.features = broken
         message = self.refused(DataError, network, files, tmp_path, batch_size=20)
@@ -544,8 +544,8 @@ class TestRefused:
     def test_a_layer_that_is_not_there(self, network, files, tmp_path):
         with pytest.raises(ConfigError, match="has no module 'backbone.layer7'"):
             cached_features(network, files, ['pooled', 'backbone.layer7'], tmp_path)
-        found = cached_features(network, files, ['pooled'], tmp_path)
-        assert found['pooled'].shape == (10, 64)
+        rows = cached_features(network, files, ['pooled'], tmp_path)
+        assert rows['pooled'].shape == (10, 64)
 
 
 def test_memory_does_not_grow_with_the_images(toy_config, tmp_path):
@@ -569,11 +569,11 @@ def test_memory_does_not_grow_with_the_images(toy_config, tmp_path):
     peaks = []
     for number in (200, 2000):
         tracemalloc.start()
-        found = cached_features(
+        rows = cached_features(
             pixels, Made(number), ['pooled'], tmp_path, batch_size=50
         )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert found['pooled'].shape == (number, 48)
+        assert rows['pooled'].shape == (number, 48)
     images = 1800 * size * size * 3
     assert peaks[1] - peaks[0] < images / 20

@@ -41,14 +41,14 @@ def gaussian(seed, width, classes=20, train=2000, val=3000, distance=0.45):
 )
 def test_it_agrees_with_scikit_learn_within_half_a_point(data):
     train, labels, val, truth = data
-    found = linear_probe(dict(a=train), labels, dict(a=val))
+    probe = linear_probe(dict(a=train), labels, dict(a=val))
     mask = split_held_out(labels, 0.2)
     decays = (1e-1, 1e-2, 1e-3, 1e-4)
     reference = logistic_regression(
         train, labels, val, weight_decays=decays, held_out=mask
     )
     accuracies = [
-        100 * (answer.scores.argmax(1) == truth).mean() for answer in (found, reference)
+        100 * (answer.scores.argmax(1) == truth).mean() for answer in (probe, reference)
     ]
     assert accuracies[0] == pytest.approx(accuracies[1], abs=0.5)
     assert 50 < accuracies[1] < 97  # where there is something to differ in
@@ -68,7 +68,7 @@ def small():
 
 def test_the_least_held_out_cross_entropy_chooses(small):
     train, labels, val = small
-    found = linear_probe(
+    probe = linear_probe(
         train,
         labels,
         val,
@@ -77,10 +77,10 @@ def test_the_least_held_out_cross_entropy_chooses(small):
         held_out=0.3,
         seed=4,
     )
-    assert len(found.held_out) == 8
-    losses = {s: figures.cross_entropy for s, figures in found.held_out.items()}
-    assert losses[found.chosen] == min(losses.values())
-    assert found.chosen.layer == 'good'
+    assert len(probe.held_out) == 8
+    losses = {s: figures.cross_entropy for s, figures in probe.held_out.items()}
+    assert losses[probe.chosen] == min(losses.values())
+    assert probe.chosen.layer == 'good'
     # The figures are those of classifiers that did not see the held-out part.
     mask = split_held_out(labels, 0.3, seed=4)
     grid = train_grid(train, labels, np.flatnonzero(~mask), list(losses), seed=4)
@@ -90,29 +90,29 @@ def test_the_least_held_out_cross_entropy_chooses(small):
         expected = log_loss(labels[mask], likely)
         assert losses[setting] == pytest.approx(expected, rel=1e-4)
         right = (logits.argmax(1) == labels[mask]).mean()
-        assert found.held_out[setting].top1 == pytest.approx(100 * right)
+        assert probe.held_out[setting].top1 == pytest.approx(100 * right)
 
 
 def test_the_chosen_setting_is_trained_on_all_of_train(small):
     train, labels, val = small
-    found = linear_probe(train, labels, val, seed=4, **SHORT)
+    probe = linear_probe(train, labels, val, seed=4, **SHORT)
     every = np.arange(len(labels))
     (expected,) = train_grid(
-        train, labels, every, [found.chosen], epochs=5, seed=4
+        train, labels, every, [probe.chosen], epochs=5, seed=4
     ).values()
-    assert (found.scores == expected.scores(val[found.chosen.layer])).all()
-    assert found.scores.shape == (200, 4) and found.scores.dtype == np.float32
+    assert (probe.scores == expected.scores(val[probe.chosen.layer])).all()
+    assert probe.scores.shape == (200, 4) and probe.scores.dtype == np.float32
 
 
 def test_val_has_no_say_in_the_choice(small):
     train, labels, val = small
-    found = linear_probe(train, labels, val, **SHORT)
+    probe = linear_probe(train, labels, val, **SHORT)
     order = np.random.default_rng(0).permutation(200)
     moved = linear_probe(train, labels, {k: v[order] for k, v in val.items()}, **SHORT)
-    assert (moved.chosen, moved.held_out) == (found.chosen, found.held_out)
-    np.testing.assert_allclose(moved.scores, found.scores[order], atol=1e-5)
+    assert (moved.chosen, moved.held_out) == (probe.chosen, probe.held_out)
+    np.testing.assert_allclose(moved.scores, probe.scores[order], atol=1e-5)
     other = linear_probe(train, labels, {k: v[:3] * 9 for k, v in val.items()}, **SHORT)
-    assert (other.chosen, other.held_out) == (found.chosen, found.held_out)
+    assert (other.chosen, other.held_out) == (probe.chosen, probe.held_out)
     # Nor could it have: its labels are nowhere among the arguments.
     arguments = list(inspect.signature(linear_probe).parameters)
     assert [a for a in arguments if 'val' in a or 'label' in a] == ['labels', 'val']
@@ -122,15 +122,15 @@ def test_of_equals_the_first_is_chosen(small):
     train, labels, val = small
     for names in (('a', 'b'), ('b', 'a')):
         layers = dict.fromkeys(names, train['good'])
-        found = linear_probe(layers, labels, dict.fromkeys(names, val['good']), **SHORT)
-        assert found.chosen.layer == names[0]
-        twin = found.chosen._replace(layer=names[1])
-        assert found.held_out[twin] == found.held_out[found.chosen]
+        probe = linear_probe(layers, labels, dict.fromkeys(names, val['good']), **SHORT)
+        assert probe.chosen.layer == names[0]
+        twin = probe.chosen._replace(layer=names[1])
+        assert probe.held_out[twin] == probe.held_out[probe.chosen]
 
 
 def test_one_setting_holds_nothing_out():
     features = np.eye(3, dtype=np.float32)
-    found = linear_probe(
+    probe = linear_probe(
         dict(a=features),
         np.arange(3),
         dict(a=features),
@@ -138,8 +138,8 @@ def test_one_setting_holds_nothing_out():
         weight_decays=[0.0],
         **SHORT,
     )
-    assert found.chosen == Setting('a', 0.5, 0.0) and found.held_out == {}
-    assert found.scores.argmax(1).tolist() == [0, 1, 2]
+    assert probe.chosen == Setting('a', 0.5, 0.0) and probe.held_out == {}
+    assert probe.scores.argmax(1).tolist() == [0, 1, 2]
 
 
 def test_a_seed_repeats_and_another_draws_again(small):
@@ -150,11 +150,11 @@ def test_a_seed_repeats_and_another_draws_again(small):
 
 def test_a_setting_that_diverges_is_not_chosen(small):
     train, labels, val = small
-    found = linear_probe(
+    probe = linear_probe(
         train, labels, val, learning_rates=(1e6, 0.1), weight_decays=(0.1, 0.0), **SHORT
     )
-    assert found.chosen.lr == 0.1
-    assert {s.weight_decay for s in found.held_out if s.lr == 1e6} == {0.0}
+    assert probe.chosen.lr == 0.1
+    assert {s.weight_decay for s in probe.held_out if s.lr == 1e6} == {0.0}
     with pytest.raises(DataError, match='diverged'):
         linear_probe(
             train, labels, val, learning_rates=[1e6], weight_decays=[0.1], **SHORT

@@ -115,22 +115,22 @@ class TestFeatures:
         images = [
             network.transform(read_image(dataset.get_data_info(i))) for i in (0, 1)
         ]
-        found = network.features(
+        given = network.features(
             torch.from_numpy(np.stack(images)), ['pooled', 'logits']
         )
-        assert torch.equal(found['pooled'], feature)
-        assert torch.equal(found['logits'], logits)
+        assert torch.equal(given['pooled'], feature)
+        assert torch.equal(given['logits'], logits)
         assert feature.std() > 0.01
 
     def test_pooled_is_what_goes_into_the_linear_layer(self, network):
-        found = {}
+        given = {}
         calls = recorded(
             network.model,
             'head.fc',
-            lambda: found.update(network.features(IMAGES, ['pooled', 'logits'])),
+            lambda: given.update(network.features(IMAGES, ['pooled', 'logits'])),
         )
-        assert torch.equal(found['pooled'], calls[0][0])
-        assert torch.equal(found['logits'], calls[0][1])
+        assert torch.equal(given['pooled'], calls[0][0])
+        assert torch.equal(given['logits'], calls[0][1])
 
     def test_logits_are_the_models(self, network):
         inputs = network.model.data_preprocessor(dict(inputs=IMAGES))['inputs']
@@ -138,15 +138,15 @@ class TestFeatures:
         assert torch.equal(network.features(IMAGES, ['logits'])['logits'], expected)
 
     def test_several_layers_take_one_pass(self, network):
-        found = {}
+        given = {}
         calls = recorded(
             network.model,
             'backbone',
-            lambda: found.update(network.features(IMAGES, LAYERS)),
+            lambda: given.update(network.features(IMAGES, LAYERS)),
         )
         assert len(calls) == 1
-        assert list(found) == LAYERS
-        assert [found[name].shape for name in LAYERS] == [
+        assert list(given) == LAYERS
+        assert [given[name].shape for name in LAYERS] == [
             (6, 8),
             (6, 32),
             (6, 64),
@@ -154,7 +154,7 @@ class TestFeatures:
         ]
         for name in LAYERS:
             alone = network.features(IMAGES, [name])
-            assert list(alone) == [name] and torch.equal(alone[name], found[name])
+            assert list(alone) == [name] and torch.equal(alone[name], given[name])
 
     def test_maps_are_averaged_over_positions(self, network):
         calls = recorded(
@@ -163,12 +163,12 @@ class TestFeatures:
             lambda: network.features(IMAGES, ['pooled']),
         )
         expected = calls[0][1].flatten(2).mean(2)
-        found = network.features(IMAGES, ['backbone.layer3'])['backbone.layer3']
-        torch.testing.assert_close(found, expected)
+        given = network.features(IMAGES, ['backbone.layer3'])['backbone.layer3']
+        torch.testing.assert_close(given, expected)
 
     def test_modules_of_the_head(self, network):
-        found = network.features(IMAGES, ['head.fc'])['head.fc']
-        assert torch.equal(found, network.features(IMAGES, ['logits'])['logits'])
+        given = network.features(IMAGES, ['head.fc'])['head.fc']
+        assert torch.equal(given, network.features(IMAGES, ['logits'])['logits'])
 
     def test_the_channels_are_those_of_the_loader(self, toy_config):
         """A config of files: its network takes BGR, and flips it."""
@@ -187,22 +187,22 @@ class TestFeatures:
 
     def test_a_vision_transformer(self, vit_config, trained):
         network = Network(vit_config, trained(vit_config), device='cpu')
-        found = {}
+        given = {}
         calls = recorded(
             network.model,
             'backbone.layers.1',
-            lambda: found.update(
+            lambda: given.update(
                 network.features(IMAGES, ['pooled', 'logits', 'backbone.layers.1'])
             ),
         )
         tokens = calls[0][-1]
         assert tokens.shape == (6, 17, 24)
-        torch.testing.assert_close(found['backbone.layers.1'], tokens.mean(1))
-        expected = network.model.head.layers.head(found['pooled'])
-        torch.testing.assert_close(found['logits'], expected)
+        torch.testing.assert_close(given['backbone.layers.1'], tokens.mean(1))
+        expected = network.model.head.layers.head(given['pooled'])
+        torch.testing.assert_close(given['logits'], expected)
         inputs = network.model.data_preprocessor(dict(inputs=IMAGES))['inputs']
         (token,) = network.model.extract_feat(inputs)
-        torch.testing.assert_close(found['pooled'], token)
+        torch.testing.assert_close(given['pooled'], token)
 
     @pytest.mark.parametrize(
         'layer, message',
@@ -231,8 +231,8 @@ class TestConfigs:
         expected = Network(toy_config, checkpoint).features(IMAGES, LAYERS)
         distiller(toy_config).dump(tmp_path / 'config.py')
         network = Network(str(tmp_path / 'config.py'), checkpoint)
-        found = network.features(IMAGES, LAYERS)
-        assert all(torch.equal(found[name], expected[name]) for name in LAYERS)
+        given = network.features(IMAGES, LAYERS)
+        assert all(torch.equal(given[name], expected[name]) for name in LAYERS)
 
     def test_what_a_distiller_learned_beside_is_passed_over(self, toy_config, trained):
         path = trained(toy_config)
@@ -254,9 +254,9 @@ class TestConfigs:
         network = Network(config, checkpoint)
         whole = Network(toy_config, checkpoint)
         expected = whole.features(IMAGES, ['pooled', 'backbone.layer2'])
-        found = network.features(IMAGES, ['pooled', 'layer2'])
-        assert torch.equal(found['pooled'], expected['pooled'])
-        assert torch.equal(found['layer2'], expected['backbone.layer2'])
+        given = network.features(IMAGES, ['pooled', 'layer2'])
+        assert torch.equal(given['pooled'], expected['pooled'])
+        assert torch.equal(given['layer2'], expected['backbone.layer2'])
         with pytest.raises(ConfigError, match='has no head, so it gives no logits'):
             network.features(IMAGES, ['logits'])
 
@@ -337,10 +337,10 @@ class TestCheckpoints:
 
 class TestRandomWeights:
     def test_are_the_same_for_the_same_seed(self, toy_config):
-        one, same, other = (Network(toy_config, seed=seed) for seed in (3, 3, 4))
-        assert one.fingerprint() == same.fingerprint() != other.fingerprint()
-        found = [net.features(IMAGES, ['pooled'])['pooled'] for net in (one, same)]
-        assert torch.equal(*found)
+        first, same, other = (Network(toy_config, seed=seed) for seed in (3, 3, 4))
+        assert first.fingerprint() == same.fingerprint() != other.fingerprint()
+        given = [net.features(IMAGES, ['pooled'])['pooled'] for net in (first, same)]
+        assert torch.equal(*given)
 
     def test_leave_the_random_states(self, toy_config, trained):
         def states():
@@ -372,11 +372,11 @@ class TestRandomWeights:
 
 class TestFingerprint:
     def test_is_not_of_the_name_or_the_file(self, toy_config, trained):
-        one = Network(toy_config, trained(toy_config, 'one'), name='one')
+        first = Network(toy_config, trained(toy_config, 'first'), name='first')
         two = Network(toy_config, trained(toy_config, 'two'), name='two')
-        assert one.fingerprint() == two.fingerprint()
-        one.features(IMAGES, LAYERS)
-        assert one.fingerprint() == two.fingerprint()
+        assert first.fingerprint() == two.fingerprint()
+        first.features(IMAGES, LAYERS)
+        assert first.fingerprint() == two.fingerprint()
 
     def test_changes_with_every_tensor(self, network):
         known = {network.fingerprint()}
@@ -401,11 +401,11 @@ class TestFingerprint:
             {f'{stats}to_rgb': False},
             {f'{stats}pad_size_divisor': 64},
         ]
-        found = {
+        given = {
             Network(changed(toy_config, **values), checkpoint).fingerprint()
             for values in variants
         }
-        assert len(found) == len(variants)
+        assert len(given) == len(variants)
 
     def test_changes_with_the_transform(self, toy_config, trained):
         checkpoint = trained(toy_config)
@@ -415,13 +415,15 @@ class TestFingerprint:
 
     def test_changes_with_what_is_in_no_weight(self, vit_config, trained):
         path = trained(vit_config)
-        one, other = (
+        first, other = (
             Network(changed(vit_config, **{'model.backbone.arch.num_heads': n}), path)
             for n in (2, 3)
         )
-        features = [net.features(IMAGES, ['pooled'])['pooled'] for net in (one, other)]
+        features = [
+            net.features(IMAGES, ['pooled'])['pooled'] for net in (first, other)
+        ]
         assert not torch.allclose(*features)
-        assert one.fingerprint() != other.fingerprint()
+        assert first.fingerprint() != other.fingerprint()
 
 
 def test_a_device_that_is_not_there(toy_config):

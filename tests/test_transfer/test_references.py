@@ -38,50 +38,52 @@ def standardised(train, val):
 @BOTH
 def test_accuracy_and_form(digits, method):
     train, labels, val, truth = digits
-    found = method(train, labels, val)
-    assert found.scores.shape == (len(val), 10) and found.scores.dtype == np.float32
-    assert (found.scores.argmax(1) == truth).mean() > 0.9
-    assert all(0 <= figures.top1 <= 100 for figures in found.held_out.values())
+    answer = method(train, labels, val)
+    assert answer.scores.shape == (len(val), 10) and answer.scores.dtype == np.float32
+    assert (answer.scores.argmax(1) == truth).mean() > 0.9
+    assert all(0 <= figures.top1 <= 100 for figures in answer.held_out.values())
 
 
 @pytest.mark.parametrize('k', [1, 5, 10])
 def test_neighbours_are_those_of_scikit_learn(digits, k):
     train, labels, val, _ = digits
     mask = split_held_out(labels)
-    found = nearest_neighbours(train, labels, val, ks=[k])
+    answer = nearest_neighbours(train, labels, val, ks=[k])
     stock = KNeighborsClassifier(k, metric='cosine', algorithm='brute')
     part = stock.fit(train[~mask], labels[~mask]).score(train[mask], labels[mask])
-    assert found.held_out[k].top1 == pytest.approx(100 * part)
-    assert found.held_out[k].cross_entropy is None
+    assert answer.held_out[k].top1 == pytest.approx(100 * part)
+    assert answer.held_out[k].cross_entropy is None
     stock.fit(train, labels)
-    np.testing.assert_allclose(found.scores, stock.predict_proba(val), atol=1e-6)
-    np.testing.assert_array_equal(found.scores.argmax(1), stock.predict(val))
+    np.testing.assert_allclose(answer.scores, stock.predict_proba(val), atol=1e-6)
+    np.testing.assert_array_equal(answer.scores.argmax(1), stock.predict(val))
 
 
 def test_logistic_regression_is_that_of_scikit_learn(digits):
     train, labels, val, _ = digits
     mask = split_held_out(labels)
-    found = logistic_regression(train, labels, val, weight_decays=DECAYS)
+    answer = logistic_regression(train, labels, val, weight_decays=DECAYS)
     x, y = standardised(train, val)
     for decay in DECAYS:
         strength = 1 / (decay * (~mask).sum())
         stock = LogisticRegression(C=strength, tol=1e-6, max_iter=5000)
         part = stock.fit(x[~mask], labels[~mask]).score(x[mask], labels[mask])
-        right, loss = found.held_out[decay]
+        right, loss = answer.held_out[decay]
         assert right == pytest.approx(100 * part, abs=0.9)  # a sample
         expected = log_loss(labels[mask], stock.predict_proba(x[mask]))
         assert loss == pytest.approx(expected, rel=1e-3)
-    strength = 1 / (found.chosen * len(x))
+    strength = 1 / (answer.chosen * len(x))
     stock = LogisticRegression(C=strength, tol=1e-6, max_iter=5000)
     expected = stock.fit(x, labels).predict(y)
-    assert (found.scores.argmax(1) == expected).mean() > 0.998
+    assert (answer.scores.argmax(1) == expected).mean() > 0.998
 
 
 def test_the_least_cross_entropy_is_chosen(digits):
     train, labels, val, _ = digits
-    found = logistic_regression(train, labels, val, weight_decays=(1.0, 1e-2, 1e-9))
-    assert found.chosen == 1e-2
-    losses = {decay: figures.cross_entropy for decay, figures in found.held_out.items()}
+    answer = logistic_regression(train, labels, val, weight_decays=(1.0, 1e-2, 1e-9))
+    assert answer.chosen == 1e-2
+    losses = {
+        decay: figures.cross_entropy for decay, figures in answer.held_out.items()
+    }
     assert losses[1e-2] < min(losses[1.0], losses[1e-9])
 
 
@@ -105,31 +107,31 @@ def test_a_weight_decay_is_that_of_a_mean_loss(digits, classes):
 
     optimizer.step(closure)
     expected = layer(y).detach().numpy()
-    found = logistic_regression(train, labels, val, weight_decays=[0.02]).scores
+    answer = logistic_regression(train, labels, val, weight_decays=[0.02]).scores
     # Softmax leaves the sum of the logits free.
-    expected, found = (s - s.mean(1, keepdims=True) for s in (expected, found))
-    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    expected, answer = (s - s.mean(1, keepdims=True) for s in (expected, answer))
+    assert np.abs(answer - expected).max() < 0.02 * np.abs(expected).max()
 
 
 @BOTH
 def test_val_has_no_say_in_the_choice(digits, method):
     train, labels, val, _ = digits
-    found = method(train, labels, val)
+    answer = method(train, labels, val)
     order = np.random.default_rng(0).permutation(len(val))
     moved = method(train, labels, val[order])
-    assert moved[1:] == found[1:]
-    np.testing.assert_allclose(moved.scores, found.scores[order], atol=1e-4)
+    assert moved[1:] == answer[1:]
+    np.testing.assert_allclose(moved.scores, answer.scores[order], atol=1e-4)
     other = method(train, labels, np.random.default_rng(0).random(val.shape))
-    assert other[1:] == found[1:]
+    assert other[1:] == answer[1:]
 
 
 @BOTH
 def test_the_held_out_part_chooses(digits, method):
     train, labels, val, _ = digits
     mask = split_held_out(labels, 0.3, seed=5)
-    found = method(train, labels, val, held_out=mask)
+    answer = method(train, labels, val, held_out=mask)
     same = method(train, labels, val, held_out=np.flatnonzero(mask))
-    assert same[1:] == found[1:]
+    assert same[1:] == answer[1:]
     # Labels held out that are all wrong are not learnt, so none is predicted.
     wrong = np.where(mask, (labels + 1) % 10, labels)
     figures = method(train, wrong, val, held_out=mask).held_out.values()
@@ -144,29 +146,29 @@ def test_the_best_k_of_the_held_out_part_is_chosen():
     labels[2::6] ^= 1
     mask = np.arange(120) % 6 == 3  # each beside a flipped one, and right
     train[mask] = train[np.flatnonzero(mask) - 1]
-    found = nearest_neighbours(train, labels, train[:1], ks=(1, 5), held_out=mask)
-    assert {k: figures.top1 for k, figures in found.held_out.items()} == {1: 0, 5: 100}
-    assert found.chosen == 5
+    answer = nearest_neighbours(train, labels, train[:1], ks=(1, 5), held_out=mask)
+    assert {k: figures.top1 for k, figures in answer.held_out.items()} == {1: 0, 5: 100}
+    assert answer.chosen == 5
 
 
 def test_equal_votes_go_to_the_smallest_label():
     train = np.array([[1, 0.1], [1, 0], [0, 1], [0.1, 1]])
-    found = nearest_neighbours(
+    answer = nearest_neighbours(
         train, np.array([1, 0, 1, 0]), np.array([[1, 0.08]]), ks=[2], held_out=[3]
     )
-    assert found.scores.tolist() == [[0.5, 0.5]]
+    assert answer.scores.tolist() == [[0.5, 0.5]]
 
 
 def test_a_constant_feature_counts_for_nothing(digits):
     train, labels, val, _ = digits
-    found = logistic_regression(train, labels, val, weight_decays=[1e-2])
+    answer = logistic_regression(train, labels, val, weight_decays=[1e-2])
     more = logistic_regression(
         np.insert(train, 0, 0.1, axis=1),
         labels,
         np.insert(val, 0, 1e6, axis=1),
         weight_decays=[1e-2],
     )
-    np.testing.assert_allclose(more.scores, found.scores, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(more.scores, answer.scores, rtol=1e-3, atol=1e-3)
 
 
 @BOTH
@@ -177,33 +179,33 @@ def test_memory_mapped_features_are_read_and_left(digits, method, dtype, tmp_pat
     np.save(tmp_path / 'val.npy', val.astype(dtype))
     before = (tmp_path / 'train.npy').read_bytes()
     mapped = [np.load(tmp_path / f'{n}.npy', mmap_mode='r') for n in ('train', 'val')]
-    found = method(mapped[0], labels, mapped[1])
+    answer = method(mapped[0], labels, mapped[1])
     # The digits are whole numbers up to 16, so float16 holds them as they are.
-    np.testing.assert_array_equal(found.scores, method(train, labels, val).scores)
+    np.testing.assert_array_equal(answer.scores, method(train, labels, val).scores)
     assert (tmp_path / 'train.npy').read_bytes() == before
 
 
 def test_a_class_without_samples(digits):
     train, labels, val, _ = digits
     kept = labels != 4
-    found = logistic_regression(train[kept], labels[kept], val, weight_decays=[1e-2])
-    assert (found.scores[:, 4] == -np.inf).all()
-    assert np.isfinite(np.delete(found.scores, 4, axis=1)).all()
-    found = nearest_neighbours(train[kept], labels[kept], val)
-    assert (found.scores[:, 4] == 0).all()
+    answer = logistic_regression(train[kept], labels[kept], val, weight_decays=[1e-2])
+    assert (answer.scores[:, 4] == -np.inf).all()
+    assert np.isfinite(np.delete(answer.scores, 4, axis=1)).all()
+    answer = nearest_neighbours(train[kept], labels[kept], val)
+    assert (answer.scores[:, 4] == 0).all()
 
 
 def test_too_few_iterations_are_said(digits, monkeypatch):
-    said = []
+    messages = []
     monkeypatch.setattr(
         'mmkd.transfer.classifiers.logistic_regression.print_log',
-        lambda text, **kwargs: said.append(text),
+        lambda text, **kwargs: messages.append(text),
     )
     logistic_regression(*digits[:3], weight_decays=[1e-2])
-    assert not said
+    assert not messages
     logistic_regression(*digits[:3], weight_decays=[1e-2], max_iter=2)
-    assert len(said) == 2  # to choose, and for all of train
-    assert 'weight decay 0.01' in said[0] and 'converge' in said[0]
+    assert len(messages) == 2  # to choose, and for all of train
+    assert 'weight decay 0.01' in messages[0] and 'converge' in messages[0]
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,11 @@ def test_students_interval_covers_the_truth_as_often_as_it_says():
     [(5, 1, 14 / 64), (1, 5, 14 / 64), (3, 3, 1), (10, 0, 2 / 1024), (0, 0, 1)],
 )
 def test_mcnemar_by_hand(only_a, only_b, p):
-    found = compare(*with_counts(50, only_a, only_b, 100 - 50 - only_a - only_b))
-    assert found.p == pytest.approx(p)
-    assert found.difference == pytest.approx(only_a - only_b)
-    assert found.low <= found.difference <= found.high
-    assert found.test == MCNEMAR and found.p_runs is None
+    result = compare(*with_counts(50, only_a, only_b, 100 - 50 - only_a - only_b))
+    assert result.p == pytest.approx(p)
+    assert result.difference == pytest.approx(only_a - only_b)
+    assert result.low <= result.difference <= result.high
+    assert result.test == MCNEMAR and result.p_runs is None
 
 
 def test_the_paired_interval_is_that_of_scipy():
@@ -112,11 +112,11 @@ def test_the_paired_interval_is_that_of_scipy():
         n_resamples=5000,
         rng=np.random.default_rng(1),
     ).confidence_interval
-    found = compare(a, b)
-    assert (found.low, found.high) == pytest.approx(expected, abs=0.3)
+    result = compare(a, b)
+    assert (result.low, result.high) == pytest.approx(expected, abs=0.3)
     # Pairing pays: without it the interval would be wider.
     alone = np.diff(bootstrap_interval(a)) ** 2 + np.diff(bootstrap_interval(b)) ** 2
-    assert found.high - found.low < 0.8 * math.sqrt(alone[0])
+    assert result.high - result.low < 0.8 * math.sqrt(alone[0])
 
 
 @pytest.mark.parametrize('numbers', [(1, 1), (3, 3), (1, 2)])
@@ -124,38 +124,38 @@ def test_under_the_null_p_is_small_as_seldom_as_it_says(numbers):
     small = hits = 0
     for seed in range(400):
         both = runs(seed, sum(numbers), 300, 0.65)
-        found = compare(both[: numbers[0]], both[numbers[0] :], resamples=1000)
-        small += found.p < 0.05
-        hits += found.low <= 0 <= found.high
+        result = compare(both[: numbers[0]], both[numbers[0] :], resamples=1000)
+        small += result.p < 0.05
+        hits += result.low <= 0 <= result.high
     assert 0.01 <= small / 400 <= 0.08
     assert 0.92 <= hits / 400 <= 0.98
 
 
 def test_the_bootstrap_p_agrees_with_the_normal_one():
     a, b = runs(0, 2, 2000, 0.645), runs(1, 3, 2000, 0.63)
-    found = compare(a, b)
+    result = compare(a, b)
     difference = a.mean(0) - b.mean(0)
     z = difference.mean() / (difference.std() / math.sqrt(2000))
-    assert found.test == BOOTSTRAP
-    assert found.difference == pytest.approx(100 * difference.mean())
-    assert found.p == pytest.approx(2 * stats.norm.sf(z), abs=0.02)
-    assert 0.001 < found.p < 0.5
+    assert result.test == BOOTSTRAP
+    assert result.difference == pytest.approx(100 * difference.mean())
+    assert result.p == pytest.approx(2 * stats.norm.sf(z), abs=0.02)
+    assert 0.001 < result.p < 0.5
     other = compare(b, a)
     assert (other.difference, other.p) == pytest.approx(
-        (-found.difference, found.p), 0.2
+        (-result.difference, result.p), 0.2
     )
 
 
 def test_the_bootstrap_p_is_never_zero():
-    found = compare(np.ones((2, 100), bool), np.zeros((2, 100), bool), resamples=999)
-    assert found.p == 1 / 1000
-    assert (found.difference, found.low, found.high) == (100, 100, 100)
+    result = compare(np.ones((2, 100), bool), np.zeros((2, 100), bool), resamples=999)
+    assert result.p == 1 / 1000
+    assert (result.difference, result.low, result.high) == (100, 100, 100)
 
 
 def test_the_same_runs_do_not_differ():
     a = runs(0, 2, 100, 0.6)
-    found = compare(a, a)
-    assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
+    result = compare(a, a)
+    assert (result.difference, result.low, result.high, result.p) == (0, 0, 0, 1)
 
 
 def test_welch_over_runs():
@@ -172,9 +172,9 @@ def test_images_may_be_sure_where_runs_are_not():
     """Runs so far apart that nothing is known of the next, on many images."""
     a = np.arange(5000)[None] < np.array([[3900], [3000]])
     b = np.arange(5000)[None] < np.array([[3200], [3300]])
-    found = compare(a, b)
-    assert found.p < 0.001
-    assert found.p_runs > 0.5
+    result = compare(a, b)
+    assert result.p < 0.001
+    assert result.p_runs > 0.5
 
 
 def test_undefined_over_runs_is_none():

@@ -93,8 +93,8 @@ def test_parts_of_other_classes(monkeypatch):
     monkeypatch.setitem(targets.TARGETS, 'toy', ('ToyLabels', ('train', 'test'), ()))
     with pytest.raises(DataError) as caught:
         load_target('toy')
-    said = str(caught.value)
-    assert 'owl only in toy (train), emu only in toy (test)' in said
+    message = str(caught.value)
+    assert 'owl only in toy (train), emu only in toy (test)' in message
 
 
 def test_subset_has_each_class_in_its_share():

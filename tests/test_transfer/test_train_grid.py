@@ -57,11 +57,11 @@ def scores(classifiers, features):
 def test_steps_are_those_of_autograd_and_torch(epochs):
     features, labels = problem()
     # A batch of more than there are: its mean is over those that are there.
-    found = train_grid(
+    trained = train_grid(
         dict(a=features), labels, np.arange(300), GRID, epochs=epochs, batch_size=1000
     )
-    assert list(found) == GRID
-    for setting, classifier in found.items():
+    assert list(trained) == GRID
+    for setting, classifier in trained.items():
         weight, bias = by_torch(features, labels, setting, epochs)
         np.testing.assert_allclose(classifier.weight, weight, atol=2e-5 * setting.lr)
         np.testing.assert_allclose(classifier.bias, bias, atol=2e-5 * setting.lr)
@@ -82,7 +82,7 @@ def test_batches_pass_over_all_samples_each_epoch(monkeypatch):
     train_grid(dict(a=features), labels, rows, GRID, epochs=2, batch_size=30)
     assert [len(batch) for batch, _ in seen] == [30, 30, 30, 10] * 2
     passes = [sum((batch for batch, _ in seen[i : i + 4]), []) for i in (0, 4)]
-    assert all(sorted(one) == rows.tolist() for one in passes)
+    assert all(sorted(each) == rows.tolist() for each in passes)
     assert passes[0] != passes[1]
     expected = [(1 + math.cos(math.pi * i / 8)) / 2 for i in range(8)]
     assert [share for _, share in seen] == pytest.approx(expected)
@@ -94,14 +94,14 @@ def test_a_setting_gives_what_it_gives_alone():
     both = dict(a=features, b=other)
     settings = [*GRID, *(setting._replace(layer='b') for setting in GRID)]
     rows = np.arange(250)
-    found = train_grid(both, labels, rows, settings, epochs=5, batch_size=64)
-    assert list(found) == settings
+    trained = train_grid(both, labels, rows, settings, epochs=5, batch_size=64)
+    assert list(trained) == settings
     for setting in settings:
         (alone,) = train_grid(
             both, labels, rows, [setting], epochs=5, batch_size=64
         ).values()
-        for one, among in zip(alone, found[setting]):
-            np.testing.assert_allclose(among, one, rtol=1e-4, atol=1e-5)
+        for each, among in zip(alone, trained[setting]):
+            np.testing.assert_allclose(among, each, rtol=1e-4, atol=1e-5)
 
 
 def test_the_order_of_settings_and_rows_is_no_matter():
@@ -109,14 +109,14 @@ def test_the_order_of_settings_and_rows_is_no_matter():
     both = dict(a=features, b=features[:, :5].copy())
     settings = [Setting('b', 0.1, 0), *GRID, Setting('b', 1, 0.1)]
     rows = np.random.default_rng(0).permutation(200)
-    found = train_grid(both, labels, rows, settings, epochs=3, batch_size=64)
+    trained = train_grid(both, labels, rows, settings, epochs=3, batch_size=64)
     turned = train_grid(
         both, labels, np.arange(200), settings[::-1], epochs=3, batch_size=64
     )
-    assert list(found) == settings and list(turned) == settings[::-1]
+    assert list(trained) == settings and list(turned) == settings[::-1]
     for setting in settings:
         np.testing.assert_allclose(
-            found[setting].weight, turned[setting].weight, atol=1e-5
+            trained[setting].weight, turned[setting].weight, atol=1e-5
         )
 
 
@@ -150,12 +150,12 @@ def test_torch_s_own_generator_is_left_alone():
 def test_only_the_rows_are_used():
     features, labels = problem()
     rows = np.flatnonzero(np.arange(300) % 5 > 0)
-    found = train_grid(dict(a=features), labels, rows, GRID, epochs=3, batch_size=64)
+    trained = train_grid(dict(a=features), labels, rows, GRID, epochs=3, batch_size=64)
     changed, wrong = features.copy(), labels.copy()
     changed[::5], wrong[::5] = np.nan, 1
     after = train_grid(dict(a=changed), wrong, rows, GRID, epochs=3, batch_size=64)
     for setting in GRID:
-        for before, now in zip(found[setting], after[setting]):
+        for before, now in zip(trained[setting], after[setting]):
             assert (before == now).all()
 
 
@@ -163,7 +163,7 @@ def test_only_the_rows_are_used():
 @pytest.mark.parametrize('rounding', [0, 1e-7])
 def test_a_constant_feature_counts_for_nothing(value, rounding):
     features, labels = problem()
-    found = train_grid(
+    trained = train_grid(
         dict(a=features), labels, np.arange(300), GRID, epochs=5, batch_size=64
     )
     constant = value * (1 + rounding * (labels % 2))
@@ -173,7 +173,7 @@ def test_a_constant_feature_counts_for_nothing(value, rounding):
     )
     elsewhere = np.insert(features, 3, -1e6, axis=1)
     for setting in GRID:
-        expected = found[setting].scores(features)
+        expected = trained[setting].scores(features)
         given = after[setting].scores(elsewhere)
         np.testing.assert_allclose(given, expected, atol=1e-4)
 
@@ -195,19 +195,19 @@ def test_moments_are_those_of_numpy_across_blocks(monkeypatch):
     monkeypatch.setattr('mmkd.transfer.classifiers.linear_classifier.ROWS', 64)
     features, labels = problem()
     rows = np.arange(0, 300, 2)
-    (found,) = train_grid(dict(a=features), labels, rows, GRID[:1], epochs=1).values()
-    np.testing.assert_allclose(found.mean, features[rows].mean(0), rtol=1e-5)
-    np.testing.assert_allclose(found.scale, 1 / features[rows].std(0), rtol=1e-5)
-    whole = found.scores(features)
+    (trained,) = train_grid(dict(a=features), labels, rows, GRID[:1], epochs=1).values()
+    np.testing.assert_allclose(trained.mean, features[rows].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(trained.scale, 1 / features[rows].std(0), rtol=1e-5)
+    whole = trained.scores(features)
     monkeypatch.setattr('mmkd.transfer.classifiers.linear_classifier.ROWS', 1000)
-    np.testing.assert_allclose(found.scores(features), whole, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(trained.scores(features), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_scores_are_the_logits():
     features, labels = problem()
-    (found,) = train_grid(dict(a=features), labels, np.arange(300), GRID[:1]).values()
-    expected = standardised(features) @ found.weight.numpy() + found.bias.numpy()
-    given = found.scores(features)
+    (trained,) = train_grid(dict(a=features), labels, np.arange(300), GRID[:1]).values()
+    expected = standardised(features) @ trained.weight.numpy() + trained.bias.numpy()
+    given = trained.scores(features)
     assert given.dtype == np.float32 and given.shape == (300, 4)
     np.testing.assert_allclose(given, expected, atol=1e-4)
 
@@ -220,13 +220,13 @@ def test_memory_mapped_features_are_read_and_left(dtype, tmp_path):
     np.save(path, features.astype(dtype))
     before, rows = path.read_bytes(), np.arange(200)
     mapped = np.load(path, mmap_mode='c')
-    found = train_grid(dict(a=mapped), labels, rows, GRID, epochs=3, batch_size=64)
+    trained = train_grid(dict(a=mapped), labels, rows, GRID, epochs=3, batch_size=64)
     expected = train_grid(
         dict(a=features.astype(np.float32)), labels, rows, GRID, epochs=3, batch_size=64
     )
     for setting in GRID:
         np.testing.assert_array_equal(
-            found[setting].scores(mapped), expected[setting].scores(features)
+            trained[setting].scores(mapped), expected[setting].scores(features)
         )
     assert path.read_bytes() == before
 
@@ -235,26 +235,28 @@ def test_memory_mapped_features_are_read_and_left(dtype, tmp_path):
 def test_labels_of_any_integer_type(dtype):
     features, labels = problem()
     rows = np.arange(300)
-    found = train_grid(dict(a=features), labels.astype(dtype), rows, GRID[:1], epochs=2)
+    trained = train_grid(
+        dict(a=features), labels.astype(dtype), rows, GRID[:1], epochs=2
+    )
     (expected,) = train_grid(
         dict(a=features), labels, rows, GRID[:1], epochs=2
     ).values()
-    assert (found[GRID[0]].weight == expected.weight).all()
+    assert (trained[GRID[0]].weight == expected.weight).all()
 
 
 def test_a_class_without_rows_is_never_likely():
     features, labels = problem()
     rows = np.flatnonzero(labels != 2)
-    (found,) = train_grid(dict(a=features), labels, rows, GRID[:1]).values()
-    assert found.weight.shape == (12, 4)
-    assert (found.scores(features).argmax(1) != 2).all()
+    (trained,) = train_grid(dict(a=features), labels, rows, GRID[:1]).values()
+    assert trained.weight.shape == (12, 4)
+    assert (trained.scores(features).argmax(1) != 2).all()
 
 
 def test_a_setting_that_diverges_is_left_out_and_harms_none():
     features, labels = problem()
     wild = [Setting('a', 1e6, 0.1), Setting('a', math.inf, 0)]
     rows = np.arange(300)
-    found = train_grid(
+    trained = train_grid(
         dict(a=features),
         labels,
         rows,
@@ -262,11 +264,11 @@ def test_a_setting_that_diverges_is_left_out_and_harms_none():
         epochs=9,
         batch_size=64,
     )
-    assert list(found) == GRID
+    assert list(trained) == GRID
     expected = train_grid(dict(a=features), labels, rows, GRID, epochs=9, batch_size=64)
     for setting in GRID:
         np.testing.assert_allclose(
-            found[setting].weight, expected[setting].weight, atol=1e-5
+            trained[setting].weight, expected[setting].weight, atol=1e-5
         )
 
 

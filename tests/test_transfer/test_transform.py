@@ -64,9 +64,9 @@ def config(pipeline=None, kind='ImageNet', **more):
 def test_imagenet_pixels_are_those_of_mmpretrain(folder, imagenet_config):
     pipeline = imagenet_config.test_dataloader.dataset.pipeline
     transform = Transform(imagenet_config)
-    found = packed(pipeline, folder)
-    assert sorted(found) == sorted(KINDS)
-    for name, (info, expected) in found.items():
+    given = packed(pipeline, folder)
+    assert sorted(given) == sorted(KINDS)
+    for name, (info, expected) in given.items():
         pixels = transform(read_image(info))
         assert pixels.dtype == np.uint8 and pixels.shape == (3, 224, 224)
         np.testing.assert_array_equal(pixels, expected, name)
