@@ -5,13 +5,15 @@ import copy
 import importlib.util
 import itertools
 import os.path as osp
-from typing import Dict, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Set, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
-from torch import nn
 
 from mmkd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def load_config(path: str, options: Optional[dict] = None) -> Config:
@@ -181,7 +183,7 @@ def _unwrapped(spec) -> Iterator[dict]:
             yield spec
 
 
-def build_model(cfg: Config) -> nn.Module:
+def build_model(cfg: Config) -> 'nn.Module':
     """Build a config's model as a Runner does, under its scope and preprocessor."""
     model = copy.deepcopy(cfg.model)
     if is_distiller(model) and input_size_of(cfg) is not None:

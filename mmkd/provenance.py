@@ -4,13 +4,12 @@ import hashlib
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterable, Optional
-
-import torch
-from mmengine.device import get_device
-from torch import nn
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Optional
 
 import mmkd
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FOLDER = Path(mmkd.__file__).parent
 
@@ -31,6 +30,8 @@ def revision() -> str:
 
 def versions() -> Dict[str, str]:
     """Return the versions that figures depend on most."""
+    import torch
+
     return dict(mmkd=mmkd.__version__, torch=torch.__version__)
 
 
@@ -40,6 +41,9 @@ def device(gpu: Optional[int] = None) -> str:
     Args:
         gpu (int, optional): Index of the GPU, as torch counts. Defaults to the first.
     """
+    import torch
+    from mmengine.device import get_device
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name(gpu or 0)
     if get_device() != 'cpu':
@@ -50,7 +54,7 @@ def device(gpu: Optional[int] = None) -> str:
     return f'CPU, {(names or [platform.machine()])[0].strip()}'
 
 
-def fingerprint(about: Iterable[Any], networks: Iterable[nn.Module] = ()) -> str:
+def fingerprint(about: Iterable[Any], networks: Iterable['nn.Module'] = ()) -> str:
     """Return a digest of texts and of networks' parameters and buffers.
 
     Args:
@@ -58,6 +62,8 @@ def fingerprint(about: Iterable[Any], networks: Iterable[nn.Module] = ()) -> str
         networks (Iterable[nn.Module]): What counts with all of its tensors, saved ones
             or not. What it does between them is for ``about`` to say.
     """
+    import torch
+
     digest = hashlib.blake2b(digest_size=16)
     for text in about:
         digest.update(f'{text}\n'.encode())

@@ -14,7 +14,17 @@ from mmengine.registry import Registry
 
 #: Distiller, losses, adapters, backbones and data preprocessors.
 MODELS = Registry(
-    'model', parent=MMENGINE_MODELS, scope='mmkd', locations=['mmkd.models']
+    'model',
+    parent=MMENGINE_MODELS,
+    scope='mmkd',
+    locations=[
+        'mmkd.models.adapters',
+        'mmkd.models.backbones',
+        'mmkd.models.crop_flip_preprocessor',
+        'mmkd.models.distiller',
+        'mmkd.models.losses',
+        'mmkd.models.weak_strong_preprocessor',
+    ],
 )
 #: How kinds of networks are run in parts, see :mod:`mmkd.models.families`.
 FAMILIES = Registry('family', scope='mmkd', locations=['mmkd.models.families'])

@@ -2,18 +2,19 @@
 """Show what a config will distil, and fail as training would, before training."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from mmkd.configs import build_model, is_distiller, load_config
 from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
-from mmkd.models import Distiller
-from mmkd.models.renormalise import InputStats
+
+if TYPE_CHECKING:
+    from mmkd.models import Distiller
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +39,7 @@ def main() -> None:
     show(build_model(cfg))
 
 
-def show(distiller: Distiller) -> None:
+def show(distiller: 'Distiller') -> None:
     """Print a built Distiller: models, losses, shapes, adapters and schedules."""
     console = Console(width=None if Console().is_terminal else 160)
     models = Table('model', 'type', 'parameters', 'checkpoint', 'input', title='Models')
@@ -79,12 +80,16 @@ def show(distiller: Distiller) -> None:
 
 
 def _row(model, checkpoint, owner):
+    from mmkd.models.renormalise import InputStats
+
     size = sum(parameter.numel() for parameter in model.parameters())
     stats = InputStats.of(owner.data_preprocessor)
     return type(model).__name__, f'{size:,}', checkpoint, str(stats)
 
 
 def _adapter(adapter):
+    from torch import nn
+
     if isinstance(adapter, nn.Identity):
         return '-'
     size = sum(parameter.numel() for parameter in adapter.parameters())

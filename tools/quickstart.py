@@ -20,13 +20,8 @@ from pathlib import Path
 warnings.filterwarnings('ignore')  # the libraries' own, in the course of imports
 
 # ruff: noqa: E402
-import torch
 from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.runner import Runner, find_latest_checkpoint
 
-import mmkd.visualization as vis
-from mmkd.datasets import DigitsDataset, make_digits
 from mmkd.errors import ConfigError, MMKDError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,12 +111,18 @@ def final_checkpoint(cfg: Config) -> Path:
 
 
 def make_data(args: argparse.Namespace) -> None:
+    from mmkd.datasets import make_digits
+
     dataset = configure('teacher', args).train_dataloader.dataset
     say(1, f'digits: scenes in {dataset.data_root}')
     make_digits(dataset.data_root, **dataset.get('digits', {}))
 
 
 def train(step: int, name: str, args: argparse.Namespace) -> None:
+    from mmengine.runner import Runner, find_latest_checkpoint
+
+    from mmkd.visualization import ProgressHook
+
     cfg, title = configure(name, args), MODELS[name]
     with redirect_stdout(SILENCE):
         # MMEngine notes the name of a checkpoint once it is written.
@@ -136,7 +137,7 @@ def train(step: int, name: str, args: argparse.Namespace) -> None:
     if latest:
         say(step, f'{title}: resuming from {latest}')
         cfg.merge_from_dict(dict(resume=True, load_from=f'{cfg.work_dir}/{latest}'))
-    hook = vis.ProgressHook(f'[{step}/{STEPS}] {title}', 'coco/bbox_mAP')
+    hook = ProgressHook(f'[{step}/{STEPS}] {title}', 'coco/bbox_mAP')
     with redirect_stdout(SILENCE):  # the Runner's log goes to its file
         runner = Runner.from_cfg(cfg)
         runner.register_hook(hook)
@@ -145,6 +146,8 @@ def train(step: int, name: str, args: argparse.Namespace) -> None:
 
 def evaluate(name: str, args: argparse.Namespace) -> tuple[dict, list]:
     """The figures of a model and its detections; students by their stock config."""
+    from mmengine.runner import Runner
+
     cfg = configure('teacher' if name == 'teacher' else 'student', args)
     cfg.load_from = str(final_checkpoint(configure(name, args)))
     cfg.work_dir = str(args.work_dir / 'test' / name)
@@ -169,6 +172,12 @@ def evaluate(name: str, args: argparse.Namespace) -> tuple[dict, list]:
 
 def report(args: argparse.Namespace) -> None:
     """Print and write the table, draw the pictures."""
+    import torch
+    from mmengine.device import get_device
+
+    import mmkd.visualization as vis
+    from mmkd.datasets import DigitsDataset
+
     out = args.work_dir
     title = f'Quickstart on digits, seed {args.seed}, {get_device()}'
     if args.scale < 1:

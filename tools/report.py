@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 from mmkd.engine.launch import run
-from mmkd.report import write_html_report
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +28,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmkd.report import write_html_report
+
     for sentence in write_html_report(args.work_dirs, args.out, args.title):
         print(f'warning: {sentence}', file=sys.stderr)
     print(f'{args.out}: {args.out.stat().st_size / 1e6:.2f} MB')

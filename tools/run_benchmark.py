@@ -22,7 +22,6 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from mmkd.benchmark import Pool, plan, write_report
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.files import locked
@@ -63,6 +62,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmkd.benchmark import Pool, plan, write_report
+
     if args.report_only:
         return print(write_report(args.out))
     if not args.configs or args.jobs < 1:

@@ -3,8 +3,6 @@
 
 import argparse
 
-from mmengine.evaluator import DumpResults
-
 from mmkd.configs import student_alone
 from mmkd.engine.checks import check_data
 from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run
@@ -41,6 +39,8 @@ def main() -> None:
     check_data(cfg, ('test_dataloader',))
     runner = build_runner(cfg)
     if args.out:
+        from mmengine.evaluator import DumpResults
+
         runner.test_evaluator.metrics.append(DumpResults(args.out))
     runner.test()
 

@@ -7,19 +7,24 @@ has to think of it.
 
 
 def setup() -> None:
-    """Check the environment, then make mmcv-lite and checkpoint loading work.
+    """Check the environment, and see that mmcv-lite and checkpoint loading will work.
 
-    Runs before anything imports mmdet; running it again changes nothing.
+    Nothing is imported for it. Packages that are here already are mended at once, the
+    others as soon as somebody imports them. Running it again changes nothing.
 
     Raises:
         ImportError: The installed packages do not fit together.
     """
-    # The checks come first: what they find wrong would break the other imports.
-    from mmkd.compat import versions
+    from mmkd.compat import mmcv_ext, versions
+    from mmkd.compat.after_import import after_import
 
-    versions.check()
-
-    from mmkd.compat import checkpoints, mmcv_ext
-
+    versions.check_installed()
     mmcv_ext.install()
+    after_import('mmcv', versions.check_fit)
+    after_import('mmengine.runner', _load_safely)
+
+
+def _load_safely() -> None:
+    from mmkd.compat import checkpoints
+
     checkpoints.install()

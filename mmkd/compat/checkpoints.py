@@ -24,8 +24,6 @@ from urllib.parse import urlparse
 import torch
 from mmengine.dist import barrier, get_rank
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
-from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.utils import digit_version
 
 from mmkd.compat import restricted_pickle
@@ -83,6 +81,10 @@ def _absolute(name: str) -> str:
 
 def install() -> None:
     """Make every loader of MMEngine use :func:`safe_load`."""
+    # Not at the top: importing it calls this function.
+    from mmengine.runner import CheckpointLoader
+    from mmengine.runner import checkpoint as mmengine_checkpoint
+
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     CheckpointLoader.register_scheme(WEB, load_from_http, force=True)
     # The loaders of `torchvision://`, `open-mmlab://` and `mmcls://` call this one by

@@ -10,14 +10,12 @@ work and any other raises an error that says how to get it.
 A compiled mmcv is left alone. Delete this when mmdet imports beside mmcv-lite.
 """
 
-import importlib
 import sys
-from importlib.abc import Loader
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec, module_from_spec
+from importlib.util import find_spec
 from types import ModuleType
-
-from mmkd.compat import mmcv_ops
+from typing import Optional
 
 NAME = 'mmcv._ext'
 
@@ -26,6 +24,8 @@ class StandInLoader(Loader):
     """Fills the module; also what ``mmcv.utils.check_ops_exist`` finds."""
 
     def exec_module(self, module: ModuleType) -> None:
+        from mmkd.compat import mmcv_ops
+
         for name, operator in mmcv_ops.OPERATORS.items():
             setattr(module, name, operator)
         # A module-level `__getattr__` answers for all other names (PEP 562).
@@ -38,21 +38,30 @@ def _other(name: str):
         raise AttributeError(f'module {NAME!r} has no attribute {name!r}')
 
     def operator(*args, **kwargs):
-        raise mmcv_ops.missing(name)
+        from mmkd.compat.mmcv_ops import missing
+
+        raise missing(name)
 
     return operator
 
 
-def install() -> bool:
-    """Put the stand-in into ``sys.modules`` unless mmcv brings its extension.
+class StandInFinder(MetaPathFinder):
+    """Has ``mmcv._ext`` for those who find it nowhere else."""
 
-    Returns:
-        bool: Whether the stand-in is in use.
-    """
-    spec = find_spec(NAME)
-    if spec is None:
-        spec = ModuleSpec(NAME, StandInLoader(), origin='mmkd.compat.mmcv_ext')
-        sys.modules[NAME] = module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[NAME])
-        importlib.import_module('mmcv')._ext = sys.modules[NAME]
-    return isinstance(spec.loader, StandInLoader)
+    def find_spec(self, name, path=None, target=None) -> Optional[ModuleSpec]:
+        """See :class:`importlib.abc.MetaPathFinder`; None for any other module."""
+        if name != NAME:
+            return None
+        return ModuleSpec(NAME, StandInLoader(), origin='mmkd.compat.mmcv_ext')
+
+
+def install() -> None:
+    """Let Python find the stand-in where mmcv brings no extension."""
+    if not any(isinstance(finder, StandInFinder) for finder in sys.meta_path):
+        # The last to be asked.
+        sys.meta_path.append(StandInFinder())
+
+
+def in_use() -> bool:
+    """Tell whether ``mmcv._ext`` is the stand-in, and mmcv is mmcv-lite."""
+    return isinstance(find_spec(NAME).loader, StandInLoader)

@@ -1,4 +1,4 @@
-"""Checks of the installed packages, made once at ``import mmkd``.
+"""Checks of the installed packages, made once.
 
 Each is an installation that pip accepts and that fails later, far from its cause:
 
@@ -14,39 +14,41 @@ Each is an installation that pip accepts and that fails later, far from its caus
 Delete a check when its upstream declares the requirement to pip.
 """
 
-from importlib import metadata
 from importlib.util import find_spec
 
 MMCV_RANGE = ('2.0.1', '2.2')
 
 
-def check() -> None:
-    """Raise if the installed packages do not fit together.
+def check_installed() -> None:
+    """Raise if a package is missing, at ``import mmkd``; imports none of them.
 
     Raises:
-        ImportError: With what was found, what is allowed and the command to run.
+        ImportError: With what is missing and the command to run.
     """
-    _check_pkg_resources()
-    _check_mmcv()
-    _check_torchvision()
-
-
-def _check_pkg_resources() -> None:
-    # Only looked for: importing it takes a second.
     if find_spec('pkg_resources') is None:
         raise ImportError(
             f'setuptools {_version("setuptools")} has no pkg_resources, which MMEngine '
             'imports when it reads a config: run `pip install "setuptools>=77,<81"`.'
         )
-
-
-def _check_mmcv() -> None:
     if find_spec('mmcv') is None:
         raise ImportError(
             'mmcv is not installed: run `pip install "mmkd[lite]"` (installs at once, '
             'core operators through torchvision) or `pip install "mmkd[full]"` (every '
             'operator, compiled on this machine).'
         )
+
+
+def check_fit() -> None:
+    """Raise if the versions do not go together, once mmcv is imported.
+
+    Raises:
+        ImportError: With what was found, what is allowed and the command to run.
+    """
+    _check_mmcv()
+    _check_torchvision()
+
+
+def _check_mmcv() -> None:
     import mmcv
     from mmengine.utils import digit_version
 
@@ -76,6 +78,8 @@ def _check_torchvision() -> None:
 
 
 def _version(package: str) -> str:
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

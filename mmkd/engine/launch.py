@@ -1,22 +1,25 @@
-"""What the command line tools share."""
+"""What the command line tools share.
+
+``--help`` waits for neither torch nor the OpenMMLab packages: here the functions that
+need them import them, and in a tool ``main``, once the arguments are read.
+"""
 
 import argparse
 import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
-import torch
-import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
-from mmkd.compat.cpu_dist import prepare_cpu_launch
-from mmkd.configs import load_config
+from mmkd.configs import input_size_of, is_distiller, load_config
 from mmkd.errors import ConfigError, MMKDError
 from mmkd.registry import HOOKS
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +48,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     Raises:
         ConfigError: See :func:`load_config`.
     """
+    from mmkd.compat.cpu_dist import prepare_cpu_launch
+
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -54,16 +59,20 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     if cfg.get('default_scope') == 'mmpretrain':
         _as_mmpretrain_loads(cfg)
+    if is_distiller(cfg.get('model') or {}) and input_size_of(cfg) is not None:
+        cfg.model.setdefault('probe_size', input_size_of(cfg))
     prepare_cpu_launch(cfg, args.launcher)
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config) -> 'Runner':
     """Build the Runner, or the ``runner_type`` that the config names.
 
     It gets a :class:`~mmkd.engine.hooks.FiniteLossHook`, which the config need not
     name.
     """
+    from mmengine.runner import Runner
+
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(HOOKS.build(dict(type='mmkd.FiniteLossHook')))
     return runner
@@ -75,6 +84,8 @@ def use_amp(cfg: Config) -> None:
     Raises:
         ConfigError: There is no accelerator.
     """
+    import torch
+
     if not torch.cuda.is_available():
         raise ConfigError(
             '--amp needs a GPU, and torch sees none; train without it on a CPU.'
@@ -91,13 +102,16 @@ def run(main: Callable[[], None]) -> None:
         main()
     except MMKDError as error:
         sys.exit(f'error: {_sentence(error)}')
-    if dist.is_initialized():
+    dist = sys.modules.get('torch.distributed')
+    if dist is not None and dist.is_initialized():
         # Left to the interpreter's exit, gloo's threads now and then abort it.
         dist.destroy_process_group()
 
 
 def _as_mmpretrain_loads(cfg):
     """Set what mmpretrain's own tools set: its configs rely on it."""
+    import torch
+
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         spec = cfg.get(loader)
         if spec:

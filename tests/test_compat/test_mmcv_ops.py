@@ -13,7 +13,7 @@ from mmcv.ops.multi_scale_deform_attn import (
 from mmkd.compat import mmcv_ext
 
 pytestmark = pytest.mark.skipif(
-    not mmcv_ext.install(), reason='the compiled mmcv is installed'
+    not mmcv_ext.in_use(), reason='the compiled mmcv is installed'
 )
 
 

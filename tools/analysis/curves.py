@@ -8,8 +8,6 @@ Example:
 import argparse
 from pathlib import Path
 
-from mmkd.analysis import curves_artifact, read_runs
-from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
 
 
@@ -36,6 +34,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmkd.analysis import curves_artifact, read_runs
+    from mmkd.analysis.presentation import show
+
     show(*curves_artifact(read_runs(args.runs), args.keys), args.out)
 
 

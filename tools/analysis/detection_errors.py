@@ -18,11 +18,8 @@ Example:
 import argparse
 from pathlib import Path
 
-from mmkd.analysis.detection.boxes import read_predictions, read_truth
-from mmkd.analysis.detection.report import write_detection_report
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
-from mmkd.visualization import markdown_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,6 +41,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmkd.analysis.detection.boxes import read_predictions, read_truth
+    from mmkd.analysis.detection.report import write_detection_report
+    from mmkd.visualization import markdown_table
+
     paths = named(args.predictions)
     truth = read_truth(args.annotations)
     models = {name: read_predictions(path, truth) for name, path in paths.items()}
