@@ -12,14 +12,12 @@ from mmkd.errors import ConfigError
 from .adapters import LevelAdapters, build_adapter
 from .losses.base import LossInputs
 from .losses.build import build_loss
+from .losses.input_checks import LABELS
 from .pairings import Aligned, build_pairing
 from .schedule import Schedule
 from .side_information import SIDE_INFORMATION
 from .taps import Taps
 from .teacher import Teacher
-
-#: Needs that come with the pairing.
-LABELS = ('labels', 'soft_labels')
 
 
 class Term(nn.Module):
