@@ -53,8 +53,10 @@ class CTKDLoss(DistillLoss):
     The parameter ``theta`` starts at 1 and is trained with the student. Its reversed
     gradient grows over the first epochs, :math:`\lambda = (1 - \cos(\pi\,
     \min(e / E, 1))) / 2` in epoch ``e`` counted from 1; a loop by iterations stays in
-    its first. The authors' instance-wise temperature is not offered. Labels are not
-    used, so Mixup and CutMix are fine.
+    its first, and so does any loop without MMEngine's Runner that does not tell the
+    epoch, with ``MessageHub.get_current_instance().update_info('epoch', epoch)``. The
+    authors' instance-wise temperature is not offered. Labels are not used, so Mixup and
+    CutMix are fine.
 
     Args:
         tau_min (float): Lower end of the temperature. Defaults to 1.0.

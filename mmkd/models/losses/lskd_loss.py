@@ -10,6 +10,7 @@ from mmkd.registry import MODELS
 
 from .base import LossInputs, full_precision, promoted
 from .checks import positive
+from .input_checks import KINDS
 from .wrapping_loss import WrappingLoss
 
 
@@ -60,10 +61,12 @@ class LSKDLoss(WrappingLoss):
 
     def __init__(self, loss: Optional[dict] = None, eps: float = 1e-7) -> None:
         super().__init__(loss, dict(type='KDLoss', tau=2.0))
-        if self.loss.ranks is not None and 2 not in self.loss.ranks:
+        ranks = self.loss.ranks
+        if ranks is not None and 2 not in ranks:
+            kinds = ' or '.join(KINDS[rank] for rank in ranks)
             raise ConfigError(
-                f'LSKDLoss: {type(self.loss).__name__} compares feature maps; choose a '
-                'loss of logits, such as KDLoss or DKDLoss.'
+                f'LSKDLoss: {type(self.loss).__name__} compares {kinds}; choose a loss '
+                'of rows of logits, such as KDLoss or DKDLoss.'
             )
         self.eps = positive('LSKDLoss', 'eps', eps)
 

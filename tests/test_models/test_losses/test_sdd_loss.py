@@ -9,6 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mmkd.errors import ConfigError
 from mmkd.models.losses import DistillLoss, SDDLoss
 from mmkd.models.losses.base import LossInputs
+from mmkd.models.losses.lskd_loss import standardise
 from mmkd.models.losses.sdd_loss import consistent_cells
 from mmkd.registry import MODELS
 
@@ -18,6 +19,7 @@ INSIDE = [
     dict(type='DKDLoss', beta=2.0),
     dict(type='NKDLoss', tau=3.0),
     dict(type='LumiNetLoss', alpha=2.0),
+    dict(type='LSKDLoss', loss=dict(type='LumiNetLoss', sync_stats=True)),
 ]
 
 
@@ -284,6 +286,27 @@ def test_luminet_takes_its_statistics_over_the_batch_cell_by_cell():
     assert loss.over_batch and not SDDLoss().over_batch
 
 
+@each_loss_inside
+def test_around_lskd_each_cell_is_standardised(inside):
+    student, teacher, labels = draw()
+    loss = SDDLoss(loss=dict(type='LSKDLoss', loss=inside))
+    cells = map(standardise, (student, teacher))  # over the classes
+    wanted = call(SDDLoss(loss=inside), *cells, labels)
+    value = call(loss, student, teacher, labels)
+    assert value.item() == pytest.approx(wanted.item(), rel=1e-12)
+
+
+def test_collectives_are_those_of_the_loss_inside():
+    synchronised = SDDLoss(loss=INSIDE[-1])
+    assert synchronised.synchronises and not SDDLoss().synchronises
+    # Compared also where there is nothing to compare: the other processes wait.
+    student, teacher, labels = (side.detach()[:0] for side in draw())
+    value = call(synchronised, student, teacher, labels)
+    value.backward()
+    assert value == 0
+    assert list(synchronised.parts.values()) == [0, 0]
+
+
 class TestWhatTheLossInsideGets:
     def test_rows_with_the_label_of_their_image(self):
         student, teacher, labels = draw(batch=3, cells=5)
@@ -365,6 +388,10 @@ class TestRefusals:
             'DKDLoss, NKDLoss, LumiNetLoss, or a loss with a method rows.'
         )
 
+    def test_a_wrapped_loss_without_a_value_for_each_sample(self):
+        with pytest.raises(ConfigError, match='SDDLoss: LSKDLoss has no value for'):
+            SDDLoss(loss=dict(type='LSKDLoss', loss=dict(type='MLKDLoss')))
+
     @pytest.mark.parametrize(
         'arguments, sentence',
         [
@@ -386,9 +413,8 @@ class TestRefusals:
     def test_logits_that_are_not_of_cells(self):
         with pytest.raises(ConfigError) as error:
             fit(SDDLoss(), (2, 10), (2, 10))
-        assert str(error.value) == (
+        assert str(error.value).startswith(
             'loss_x: this loss compares logits of cells (N, K, M), got shape (2, 10); '
-            "choose on='cells.logits', on='roi.cells'."
         )
 
     def test_a_loss_inside_that_has_values_of_maps(self):
