@@ -23,18 +23,18 @@ def registered(what: str, kind: Union[str, type], ending: str) -> type:
     """
     with MODELS.switch_scope_and_registry('mmkd') as registry:
         try:
-            found = registry.get(kind) if isinstance(kind, str) else kind
+            kind_class = registry.get(kind) if isinstance(kind, str) else kind
         except RuntimeError:
-            found = None
+            kind_class = None
         known = [key for key in registry.module_dict if key.endswith(ending)]
-    if found is None:
+    if kind_class is None:
         close = difflib.get_close_matches(str(kind), known, n=1, cutoff=0.5)
         hint = f'; did you mean {close[0]}?' if close else '.'
         raise ConfigError(
             f'{what}: unknown {ending.lower()} {kind!r}; known: '
             f'{", ".join(known)}{hint}'
         )
-    return found
+    return kind_class
 
 
 def construct(what: str, build: Callable, *args, **kwargs) -> Any:

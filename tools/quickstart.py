@@ -60,10 +60,10 @@ def claim(args: argparse.Namespace) -> None:
         raise ConfigError(f'--scale {args.scale} is not above 0 and up to 1.')
     path = args.work_dir / 'settings.json'
     wanted = dict(seed=args.seed, scale=args.scale)
-    found = json.loads(path.read_text()) if path.exists() else wanted
-    if found != wanted:
+    known = json.loads(path.read_text()) if path.exists() else wanted
+    if known != wanted:
         raise ConfigError(
-            f'{args.work_dir} holds a run with {found}, wanted is {wanted}; choose '
+            f'{args.work_dir} holds a run with {known}, wanted is {wanted}; choose '
             'another --work-dir or delete that one.'
         )
     args.work_dir.mkdir(parents=True, exist_ok=True)

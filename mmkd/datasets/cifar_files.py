@@ -107,17 +107,17 @@ class CifarFiles:
                     f'{path} is missing beside the rest of {self.title}: delete '
                     f'{folder} to fetch it again.'
                 )
-            found = hashlib.md5(path.read_bytes()).hexdigest()
-            if found == official:
+            md5 = hashlib.md5(path.read_bytes()).hexdigest()
+            if md5 == official:
                 continue
             if self.check_md5:
                 raise DataError(
-                    f'{path} has the md5 {found}, the official file {official}: '
+                    f'{path} has the md5 {md5}, the official file {official}: '
                     f'delete {folder} to fetch it again, or set check_md5=False on '
                     'the data set to take the file as it is.'
                 )
             print_log(
-                f'{path} is not the official file (md5 {found}, not {official}); '
+                f'{path} is not the official file (md5 {md5}, not {official}); '
                 'check_md5=False takes it as it is.',
                 logger='current',
                 level=logging.WARNING,

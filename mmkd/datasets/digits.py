@@ -118,13 +118,13 @@ def _is_made(root: Path, params: dict) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
-        found = dict(json.loads((root / MARKER).read_text()))
+        written = dict(json.loads((root / MARKER).read_text()))
     except (OSError, TypeError, ValueError):
         raise DataError(
             f'{root} is not empty and not a set of digits; choose another folder.'
         ) from None
-    if found != params:
-        names = ', '.join(k for k in params if found.get(k) != params[k])
+    if written != params:
+        names = ', '.join(k for k in params if written.get(k) != params[k])
         raise DataError(
             f'{root} holds digits made with another {names}; delete that folder or '
             'choose another.'

@@ -74,14 +74,14 @@ class TinyImageNet(BaseDataset):
                 dict(img_path=os.path.join(images, name), gt_label=label)
                 for label, name in rows
             ]
-        found = [name for name in find_classes(folder) if name != 'images']
-        if self.split == 'val' and not found:
+        folders = [name for name in find_classes(folder) if name != 'images']
+        if self.split == 'val' and not folders:
             raise DataError(
                 f'{folder} has no labels: it holds neither images in images/ with '
                 'val_annotations.txt nor a folder for each class; unpack '
                 'tiny-imagenet-200.zip again.'
             )
-        check_same_classes(found, classes, folder, source)
+        check_same_classes(folders, classes, folder, source)
         return list_images(folder, classes)
 
 

@@ -96,17 +96,17 @@ class Tap:
                 f'the {self.role} did not call {self.name!r} in this step; choose a '
                 'module that every training step passes.'
             )
-        found = []
+        kept = []
         for call in self.calls:
             for tensor, version in zip(tensors(call.output), call.versions):
                 if tensor._version != version:
                     raise ConfigError(self._in_place())
-                found.append(tensor)
-        if not found:
+                kept.append(tensor)
+        if not kept:
             raise ConfigError(
                 f'the {self.role} module {self.name!r} puts out no tensor.'
             )
-        return found
+        return kept
 
     def _in_place(self):
         parent = self.name.rpartition('.')[0] or 'the module around it'

@@ -45,8 +45,8 @@ def draw_detections(
             axis.set_axis_off()
         _draw(axes[row, 0], scene.gt_instances.numpy(), classes)
         for axis, samples in zip(axes[row, 1:], columns.values()):
-            found = samples[row].pred_instances.numpy()
-            _draw(axis, found[found.scores >= score_thr], classes)
+            boxes = samples[row].pred_instances.numpy()
+            _draw(axis, boxes[boxes.scores >= score_thr], classes)
     figure.text(
         0.5,
         0.005,
@@ -58,12 +58,12 @@ def draw_detections(
     save_figure(figure, path)
 
 
-def _draw(axis: Axes, found: InstanceData, classes: tuple[str, ...]) -> None:
-    for index, (x1, y1, x2, y2) in enumerate(found.bboxes):
-        label = int(found.labels[index])
+def _draw(axis: Axes, boxes: InstanceData, classes: tuple[str, ...]) -> None:
+    for index, (x1, y1, x2, y2) in enumerate(boxes.bboxes):
+        label = int(boxes.labels[index])
         text = classes[label]
-        if 'scores' in found:
-            text += f' {found.scores[index]:.2f}'
+        if 'scores' in boxes:
+            text += f' {boxes.scores[index]:.2f}'
         colour = f'C{label % 10}'
         axis.add_patch(
             Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color=colour, lw=1.3)

@@ -27,8 +27,8 @@ def test_explicit_knowledge_counts_by_the_gap():
 def test_implicit_knowledge_is_as_in_mmkd():
     student, teacher = torch.randn(2, 4, 7, dtype=torch.float64)
     target = torch.arange(4)
-    ours = surprise_rows(student, teacher, target, 3.0)[1]
-    assert torch.equal(ours, aekt_rows(student, teacher, target, 3.0, 5.0)[1])
+    implicit = surprise_rows(student, teacher, target, 3.0)[1]
+    assert torch.equal(implicit, aekt_rows(student, teacher, target, 3.0, 5.0)[1])
 
 
 def test_its_config_takes_a_step():

@@ -140,8 +140,10 @@ def held(model, wrapper) -> float:
     """MiB that a model in training holds between two steps."""
     teachers = getattr(model, 'teachers', {}).values()
     networks = [model, *(teacher.model for teacher in teachers)]
-    kept = [one for state in wrapper.optimizer.state.values() for one in state.values()]
-    state = sum(one.nbytes for one in kept if isinstance(one, torch.Tensor))
+    kept = [
+        value for state in wrapper.optimizer.state.values() for value in state.values()
+    ]
+    state = sum(value.nbytes for value in kept if isinstance(value, torch.Tensor))
     return sum(map(weights, networks)) + state / 2**20
 
 

@@ -99,7 +99,7 @@ def main() -> None:
             'fast-bf16': runner(bf16(cfg), folder, 'fast-bf16'),
         }
         steps = {'bare': bare(cfg, device)}
-        steps.update((name, one.train_loop.step) for name, one in paths.items())
+        steps.update((name, paths[name].train_loop.step) for name in paths)
         times = interleave(steps, args.rounds, device, warmup=5)
         data = data_side(paths)
     figures = dict(
@@ -160,9 +160,9 @@ def runner(cfg: Config, folder: str, name: str) -> Runner:
     """Build a Runner that is ready to step."""
     cfg = copy.deepcopy(cfg)
     cfg.work_dir, cfg.experiment_name = f'{folder}/{name}', name
-    one = Runner.from_cfg(cfg)
-    one.train()
-    return one
+    trained = Runner.from_cfg(cfg)
+    trained.train()
+    return trained
 
 
 def bare(cfg: Config, device: str):
@@ -191,13 +191,14 @@ def bare(cfg: Config, device: str):
         chosen = torch.randint(IMAGES, (cfg.train_dataloader.batch_size,)).to(device)
         inputs = random_flip(random_crop(images[chosen], 4), 0.5)
         inputs = (inputs.float() - mean) / std
-        ours = logits(student, inputs)
+        student_logits = logits(student, inputs)
         with torch.no_grad():
-            theirs = logits(teacher, inputs)
+            teacher_logits = logits(teacher, inputs)
         target = labels[chosen]
-        total = ce_weight * torch.nn.functional.cross_entropy(ours, target)
+        total = ce_weight * torch.nn.functional.cross_entropy(student_logits, target)
+        sides = student_logits, teacher_logits
         for loss, weight in losses:
-            total = total + weight * loss.compare(ours, theirs, target)
+            total = total + weight * loss.compare(*sides, target)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -210,9 +211,9 @@ def data_side(paths):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
 
-    def batch(one):
-        loop = one.train_loop
-        return lambda: one.model.data_preprocessor(next(loop.batches), True)
+    def batch(path):
+        loop = path.train_loop
+        return lambda: path.model.data_preprocessor(next(loop.batches), True)
 
     steps = {name: batch(paths[name]) for name in ('per-image', 'fast')}
     device = next(paths['fast'].model.parameters()).device.type

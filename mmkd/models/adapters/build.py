@@ -36,8 +36,8 @@ def build_adapter(
     )
     if isinstance(spec, dict):
         arguments = dict(channels, **spec)
-        found = registered(where, arguments.pop('type', None), 'Adapter')
-        return construct(where, found, **arguments)
+        adapter = registered(where, arguments.pop('type', None), 'Adapter')
+        return construct(where, adapter, **arguments)
     if spec not in ('auto', None):
         raise ConfigError(f"adapter must be 'auto', None or a dict, got {spec!r}.")
     got = f'{where}: shapes {tuple(student)} and {tuple(teacher)}'

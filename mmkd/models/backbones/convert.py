@@ -126,21 +126,21 @@ def convert_state_dict(
         CheckpointError: A weight is left over, missing or of another shape.
     """
     wanted = _classifier_shapes(ARCHS[arch].backbone, num_classes)
-    found = {_rename(key, ARCHS[arch]): (key, value) for key, value in state.items()}
+    renamed = {_rename(key, ARCHS[arch]): (key, value) for key, value in state.items()}
     for key in wanted:
         # PyTorch before 0.4.1, with which some teachers were trained, did not count.
         if key.endswith('.num_batches_tracked'):
-            found.setdefault(key, (key, torch.tensor(0)))
+            renamed.setdefault(key, (key, torch.tensor(0)))
     problems = [
         f'{name!r} has no place in it'
-        for key, (name, _) in found.items()
+        for key, (name, _) in renamed.items()
         if key not in wanted
     ]
     for key, shape in wanted.items():
-        if key not in found:
+        if key not in renamed:
             problems.append(f'nothing becomes {key!r}')
-        elif found[key][1].shape != shape:
-            name, value = found[key]
+        elif renamed[key][1].shape != shape:
+            name, value = renamed[key]
             problems.append(f'{name!r} is {tuple(value.shape)}, not {tuple(shape)}')
     if problems:
         raise CheckpointError(
@@ -148,7 +148,7 @@ def convert_state_dict(
             f'{len(problems)} weights differ: {problems[0]}; choose the architecture '
             'and the number of classes that it was trained with.'
         )
-    return {key: found[key][1] for key in wanted}
+    return {key: renamed[key][1] for key in wanted}
 
 
 def _rename(key, arch):

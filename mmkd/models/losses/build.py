@@ -19,8 +19,8 @@ def build_loss(owner: str, kind: str, arguments: dict) -> DistillLoss:
     Raises:
         ConfigError: It is unknown, has other arguments or is no distillation loss.
     """
-    found = registered(owner, kind, 'Loss')
-    loss = construct(f'{owner} ({kind})', found, **arguments)
+    loss_class = registered(owner, kind, 'Loss')
+    loss = construct(f'{owner} ({kind})', loss_class, **arguments)
     if not isinstance(loss, DistillLoss):
         raise ConfigError(
             f'{owner}: {kind!r} is no distillation loss; derive it from '
