@@ -175,7 +175,6 @@ class Distiller(BaseModel):
         self._checked = True
         for term in self.terms:
             term.schedule.check(progress)
-        for term in self.terms:
             if term.pairing.of_classes:
                 check_classes(self.teachers[term.teacher].classes, term.teacher)
 
