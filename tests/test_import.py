@@ -32,11 +32,12 @@ def test_import_and_help_are_light():
     paths = [f'tools/{name}.py' for name in tools.split()]
     paths += [f'tools/analysis/{name}.py' for name in ('curves', 'detection_errors')]
     code = f"""
-import runpy, sys
+import os, runpy, sys
 import mmkd
 assert 'mmengine' not in sys.modules
 for path in sys.argv[1:]:
     sys.argv = [path, '--help']
+    sys.path.insert(0, os.path.dirname(path))  # as Python does for a script
     try:
         runpy.run_path(path, run_name='__main__')
     except SystemExit as stopped:
