@@ -140,6 +140,7 @@ def _shapes(levels):
 
 
 def _what_has(rank):
+    PAIRINGS.import_from_location()  # a loss that is used alone has not
     pairings = PAIRINGS.module_dict.items()
     names = [f'on={name!r}' for name, kind in pairings if kind.rank == rank]
     return ', '.join([*names, *filter(None, [MODULES.get(rank)])])
