@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 
 from .adapters import LevelAdapters, build_adapter
-from .losses.base import LossInputs
 from .losses.build import build_loss
-from .losses.input_checks import LABELS
+from .losses.input_checks import LABELS, LossInputs
 from .pairings import Aligned, build_pairing
 from .schedule import Schedule
 from .side_information import SIDE_INFORMATION

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import LossInputs
 from .checks import not_negative, positive
 from .dkd_loss import decouple, divergence
+from .input_checks import LossInputs
 from .labelled_loss import LabelledLoss, target_mask
 
 

@@ -2,37 +2,18 @@
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
-from .input_checks import check_needs, check_shapes, check_weights
+from .input_checks import LossInputs, check_needs, check_shapes, check_weights
+from .numerics import full_precision, mean_of, promoted
 
 #: A level's tensor, or those of several levels.
 Levels = Union[Tensor, Sequence[Tensor]]
-
-
-class LossInputs(NamedTuple):
-    """What a loss is going to compare, known when the model is built.
-
-    Shapes are of a dry run on two made-up images; sizes of maps differ in training.
-    """
-
-    #: Names the loss and both modules; begins every error message.
-    where: str
-    #: Shapes of the student's tensors, after adapters, one a level.
-    student: List[tuple]
-    teacher: List[tuple]
-    #: The modules that put them out.
-    student_outputs: Sequence[str]
-    teacher_outputs: Sequence[str]
-    #: The :class:`~mmkd.models.teacher.Teacher`, as loaded; None for a loss that is
-    #: used alone. Keep it and not its network: only the first survives a copy of the
-    #: Distiller uncopied.
-    source: object
 
 
 class DistillLoss(nn.Module):
@@ -270,22 +251,6 @@ class DistillLoss(nn.Module):
             )
         self._fit_alone(student, teacher)
         self.to(student[0].device)
-
-
-def mean_of(rows: Tensor) -> Tensor:
-    """Return the mean of values; of none a zero that is part of the graph."""
-    return rows.mean() if rows.numel() else rows.sum()
-
-
-def full_precision(device: torch.device) -> torch.autocast:
-    """Switch autocast off on a device."""
-    return torch.autocast(device.type, enabled=False)
-
-
-def promoted(tensor: Tensor) -> Tensor:
-    """Return half precision as float32, anything else as it is."""
-    half = tensor.dtype in (torch.float16, torch.bfloat16)
-    return tensor.float() if half else tensor
 
 
 def _listed(levels: Levels) -> List[Tensor]:

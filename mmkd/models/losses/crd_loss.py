@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs, full_precision, promoted
+from .base import DistillLoss
 from .checks import positive, whole
+from .input_checks import LossInputs
+from .numerics import full_precision, promoted
 from .parts.negatives import Negatives
 from .parts.processes import gather_rows, row_counts
 

@@ -1,6 +1,6 @@
-"""Checks of what a loss is to compare."""
+"""What a loss is to compare, and checks of it."""
 
-from typing import Dict, Optional, Sequence, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 from torch import Tensor, nn
 
@@ -20,6 +20,26 @@ MODULES = {
 }
 #: What is needed of these comes as targets.
 LABELS = ('labels', 'soft_labels')
+
+
+class LossInputs(NamedTuple):
+    """What a loss is going to compare, known when the model is built.
+
+    Shapes are of a dry run on two made-up images; sizes of maps differ in training.
+    """
+
+    #: Names the loss and both modules; begins every error message.
+    where: str
+    #: Shapes of the student's tensors, after adapters, one a level.
+    student: List[tuple]
+    teacher: List[tuple]
+    #: The modules that put them out.
+    student_outputs: Sequence[str]
+    teacher_outputs: Sequence[str]
+    #: The :class:`~mmkd.models.teacher.Teacher`, as loaded; None for a loss that is
+    #: used alone. Keep it and not its network: only the first survives a copy of the
+    #: Distiller uncopied.
+    source: object
 
 
 def check_shapes(

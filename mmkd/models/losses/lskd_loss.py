@@ -8,9 +8,9 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import LossInputs, full_precision, promoted
 from .checks import positive
-from .input_checks import KINDS
+from .input_checks import KINDS, LossInputs
+from .numerics import full_precision, promoted
 from .wrapping_loss import WrappingLoss
 
 

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs, promoted
+from .base import DistillLoss
 from .checks import whole
+from .input_checks import LossInputs
+from .numerics import promoted
 from .parts.review_fusion import ReviewFusion
 
 #: Height and width of the grids that maps are pooled to.

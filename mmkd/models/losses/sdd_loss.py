@@ -8,9 +8,10 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import LossInputs, mean_of
 from .checks import positive
+from .input_checks import LossInputs
 from .labelled_loss import check_soft_targets, hard_labels
+from .numerics import mean_of
 from .wrapping_loss import WrappingLoss
 
 

@@ -8,8 +8,9 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs
+from .base import DistillLoss
 from .checks import network_of, not_negative, same_channels
+from .input_checks import LossInputs
 
 
 def srrl_loss(

@@ -7,9 +7,11 @@ from torch import Tensor
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .base import DistillLoss, LossInputs, full_precision, promoted
+from .base import DistillLoss
 from .checks import not_negative, one_of, positive, whole
+from .input_checks import LossInputs
 from .kd_loss import kd_rows
+from .numerics import full_precision, promoted
 from .parts.adaptive_fusion import AdaptiveFusion
 from .parts.distribution_head import DistributionHead, draw, gaussian_divergence
 from .parts.token_maps import as_map, map_shape

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import PAIRINGS
 
-from ..losses.base import promoted
 from ..losses.checks import one_of
+from ..losses.numerics import promoted
 from ..taps import Taps
 from .classification import ClassificationPairing
 

@@ -10,7 +10,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import PAIRINGS
 
 from ..families.two_stage import roi_extractors
-from ..losses.base import promoted
+from ..losses.numerics import promoted
 from ..taps import Taps
 from .base import Aligned
 from .cells import check_scales

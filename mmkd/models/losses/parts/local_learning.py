@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
-from ..base import full_precision
+from ..numerics import full_precision
 
 #: Factor of the gradients on their way through a part. A power of two, so that nothing
 #: is rounded; it keeps those of float16 activations from vanishing.
