@@ -95,7 +95,7 @@ def figures_of(path: str) -> dict:
             direction = torch.randn(gradient.shape, generator=generator_of(SEED + name))
             squares += gradient.square().sum().item()
             along += (gradient * direction).sum().item()
-    figures = {name: float(value) for name, value in logged.items()}
+    figures = {name: float(torch.as_tensor(v).detach()) for name, v in logged.items()}
     return dict(figures, gradient_length=squares**0.5, gradient_along=along)
 
 

@@ -136,12 +136,12 @@ class DistillLoss(nn.Module):
                 soft labels ``(N, K)``; a tensor is of all levels.
             weights (Tensor | Sequence[Tensor | None], optional): Weight ``(N,)`` of
                 each row, for losses that have a value a row.
-            divisor (Tensor | float, optional): What the sum over rows is divided by.
-                Defaults to their number.
+            divisor (Tensor | float, optional): What the sum over the rows of all levels
+                is divided by. Defaults to their number, level by level.
             **side: What :attr:`needs` names beside labels.
 
         Returns:
-            Tensor: A scalar, averaged or summed over the levels.
+            Tensor: A scalar, averaged or summed over the levels; with a divisor, summed.
 
         Raises:
             ConfigError: The loss cannot compare this.
@@ -173,7 +173,7 @@ class DistillLoss(nn.Module):
         """
         # Names are known since the dry run: a level without samples says nothing.
         self.parts = {name: student[0].new_zeros(()) for name in self.parts}
-        count = 1 if self.sum_levels else len(student)
+        count = 1 if self.sum_levels or divisor is not None else len(student)
         weights = [None] * len(student) if weights is None else weights
         levels = zip(student, teacher, targets, weights)
         values = (self._compare_level(*level, divisor, count) for level in levels)

@@ -332,6 +332,15 @@ class TestWeights:
             with pytest.raises(ConfigError, match=f'^{name}.*{message}'):
                 call(loss, name, *sides, weights=weights)
 
+    @weighing
+    def test_a_divisor_is_of_the_rows_of_all_levels(self, name):
+        """As a detector's avg_factor is: levels are summed, not averaged."""
+        loss = ready(name)
+        pairs = [draw(name, seed) for seed in range(2)]
+        alone = [call(loss, name, *pair, divisor=2.5).item() for pair in pairs]
+        both = call(loss, name, *map(list, zip(*pairs)), divisor=2.5)
+        assert both.item() == pytest.approx(sum(alone), rel=1e-12)
+
     @not_weighing
     @pytest.mark.parametrize('how', [dict(weights=torch.ones(N)), dict(divisor=2.0)])
     def test_are_refused_where_rows_have_no_value(self, name, how):
