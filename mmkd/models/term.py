@@ -91,6 +91,12 @@ class Term(nn.Module):
             adapter = self._make_adapter(shapes[level], target, at).to(tensor)
             self.adapters.append(adapter)
             adapted.append(_shape_after(adapter, tensor))
+            if self.loss.adapts and adapted[-1] != target:
+                raise ConfigError(
+                    f'{at}: the adapter {type(adapter).__name__} gives '
+                    f'{adapted[-1]}, but the teacher {target}; choose one that ends in '
+                    'the shape of the teacher.'
+                )
         self.loss.fit(
             LossInputs(
                 where,

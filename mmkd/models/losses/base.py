@@ -141,7 +141,7 @@ class DistillLoss(nn.Module):
             **side: What :attr:`needs` names beside labels.
 
         Returns:
-            Tensor: A scalar, averaged or summed over the levels; with a divisor, summed.
+            Tensor: A scalar, averaged or summed over levels; with a divisor, summed.
 
         Raises:
             ConfigError: The loss cannot compare this.
