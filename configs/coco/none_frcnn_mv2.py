@@ -20,3 +20,5 @@ teacher = dict(
     'faster_rcnn_r50_fpn_mstrain_3x_coco/'
     'faster_rcnn_r50_fpn_mstrain_3x_coco_20210524_110822-e10bd31c.pth',
 )
+# Methods of this student stand in tables as this pair.
+benchmark = dict(pair='frcnn_r50_mv2')

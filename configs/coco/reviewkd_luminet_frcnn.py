@@ -5,3 +5,4 @@ losses = dict(
     loss_reviewkd=dict(type='ReviewKDLoss', on='neck', mid_channels=256, weight=1.2)
 )
 model = dict(losses=losses)
+benchmark = dict(method='reviewkd_luminet', pair='frcnn')

@@ -55,7 +55,7 @@ def read_runs(texts: Sequence[str]) -> Runs:
 def default_keys(runs: Runs) -> List[str]:
     """Return all logged losses and the scores of :data:`SCORES` that were logged."""
     keys = dict.fromkeys(key for log in _logs(runs) for key in log.curves)
-    losses = [key for key in keys if key.startswith('loss')]
+    losses = [key for key in keys if 'loss' in key]
     return losses + [key for key in SCORES if key in keys]
 
 

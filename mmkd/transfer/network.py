@@ -1,6 +1,5 @@
 """A frozen network that gives features."""
 
-import hashlib
 import json
 import logging
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from mmkd.configs import load_config, student_of
 from mmkd.errors import ConfigError
 from mmkd.models.frozen_network import freeze, frozen_network
 from mmkd.models.randomness import isolated_rng
+from mmkd.provenance import fingerprint
 
 from .features.code_digest import code_digest
 from .features.layers import layer_features
@@ -107,22 +107,14 @@ class Network:
         That is weights and buffers, the config, the transform, and the code: see
         :func:`code_digest`.
         """
-        digest = hashlib.blake2b(digest_size=16)
-        modules = [*self.model.modules(), *self._preprocessor.modules()]
+        networks = self.model, self._preprocessor
+        modules = [module for network in networks for module in network.modules()]
         code = code_digest(
             layer_features, *modules, *self.transform.parts(), alone=[self]
         )
         # The config says what is in no weight, such as the number of heads.
-        parts = (self._spec, self.model, self._preprocessor, self.transform)
-        for text in (code, self.device.type, self.precision, *parts):
-            digest.update(f'{text}\n'.encode())
-        for module in (self.model, self._preprocessor):
-            tensors = dict(module.named_parameters(), **dict(module.named_buffers()))
-            for key, tensor in sorted(tensors.items()):
-                tensor = tensor.detach().cpu().contiguous()
-                digest.update(f'{key} {tensor.dtype} {tuple(tensor.shape)}\n'.encode())
-                digest.update(tensor.flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        about = code, self.device.type, self.precision, self._spec, self.transform
+        return fingerprint([*about, *networks], networks)
 
 
 def _device(name: str) -> torch.device:

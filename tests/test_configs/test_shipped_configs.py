@@ -61,8 +61,9 @@ for method, weight in dict(
     CE_WEIGHTS.update({path: weight for path in CIFAR if f'/{method}_' in path})
 #: What MLKD changes beside its student: the two views, and how long and fast it learns.
 MLKD = {'data_preprocessor.type', 'optim_wrapper.optimizer.lr', 'train_cfg.max_epochs'}
-#: Variables that files use for themselves.
+#: Variables that files use for themselves, or that say how a table names them.
 VARIABLES = {
+    'benchmark',
     'student',
     'losses',
     'method',

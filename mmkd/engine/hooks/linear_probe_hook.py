@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
+from mmkd.engine.bare_model import bare_model
 from mmkd.errors import ConfigError
 from mmkd.models.stock_network import pooled
 from mmkd.registry import HOOKS
@@ -90,13 +90,13 @@ class LinearProbeHook(Hook):
             for part in self.parts
         ]
         self.labels = [np.asarray(part.get_gt_labels()) for part in self.parts]
-        self._features(_student(runner.model), self.images[0][:2])
+        self._features(_student(runner), self.images[0][:2])
 
     def after_train_epoch(self, runner) -> None:
         """Probe, and log the accuracy."""
         due = self.every_n_epochs(runner, self.interval)
         if is_main_process() and (due or self.is_last_train_epoch(runner)):
-            top1 = self.probe(_student(runner.model))
+            top1 = self.probe(_student(runner))
             epoch = runner.epoch + 1
             runner.logger.info(f'{self.name}: {top1:.2f} % top-1 after epoch {epoch}')
             runner.visualizer.add_scalar(self.name, top1, step=epoch)
@@ -126,8 +126,8 @@ class LinearProbeHook(Hook):
         return torch.cat(batches).float().cpu().numpy()
 
 
-def _student(model: nn.Module) -> nn.Module:
-    model = model.module if is_model_wrapper(model) else model
+def _student(runner) -> nn.Module:
+    model = bare_model(runner)
     return getattr(model, 'student', model)
 
 
