@@ -118,6 +118,7 @@ def _refused(role, inputs) -> Iterator[None]:
         reason = ' '.join(str(error).split('\n', 1)[0].split())
         raise ConfigError(
             f'the {role} cannot run on made-up images of {height} x {width} pixels '
-            f'({type(error).__name__}: {reason}); give the size of the training images '
-            'as model.probe_size=(HEIGHT, WIDTH).'
+            f'({type(error).__name__}: {reason}); where their size is why, give that '
+            'of the training images as model.probe_size=(HEIGHT, WIDTH), else name '
+            'modules in on= that run before.'
         ) from error

@@ -270,7 +270,7 @@ class TestSize:
         with pytest.raises(
             ConfigError,
             match=rf'the {role} cannot run .* 128 x 128 .*Input size \(128, 128\)\)'
-            '; give .* model.probe_size',
+            '; .* model.probe_size',
         ):
             self.build(*(pair if role == 'student' else pair[::-1]))
 
