@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Dict, Iterator, Optional, Sequence, Tuple, Union
 
 import torch
+from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError, MMKDError
@@ -85,7 +86,8 @@ def dry_run(
         ConfigError: The two sides of a term cannot be compared, or a network refuses
             the images.
     """
-    student = copy.deepcopy(student).train()
+    # A synchronised batch norm runs on a GPU alone, and waits for other processes.
+    student = revert_sync_batchnorm(copy.deepcopy(student)).train()
     family = family_of(student)
     samples = family.samples(inputs)
     passes = {

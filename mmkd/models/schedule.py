@@ -77,8 +77,25 @@ class Schedule:
             raise ConfigError(f'weight: shape must be one of {SHAPES}, got {shape!r}.')
         if unit not in ('epoch', 'iter'):
             raise ConfigError(f"weight: unit must be 'epoch' or 'iter', got {unit!r}.")
-        if min(value, warmup_epochs, warmup_iters, begin, end_value) < 0:
-            raise ConfigError('weight: values and times must not be negative.')
+        if not isinstance(milestones, (list, tuple)):
+            raise ConfigError(f'weight: milestones must be a list, got {milestones!r}.')
+        numbers = dict(
+            value=value,
+            warmup_epochs=warmup_epochs,
+            warmup_iters=warmup_iters,
+            begin=begin,
+            end=0 if end is None else end,
+            end_value=end_value,
+            gamma=gamma,
+            stop=0 if stop is None else stop,
+        )
+        times = [('milestones', milestone) for milestone in milestones]
+        for name, number in [*numbers.items(), *times]:
+            is_number = isinstance(number, (int, float)) and math.isfinite(number)
+            if not is_number or isinstance(number, bool) or number < 0:
+                raise ConfigError(
+                    f'weight: {name} must be a number of at least 0, got {number!r}.'
+                )
         if warmup_epochs and warmup_iters:
             raise ConfigError('weight: give warmup_epochs or warmup_iters, not both.')
         if shape == 'step' and not milestones:
@@ -137,7 +154,9 @@ class Schedule:
         times = (self.warmup_epochs, self.begin, self.end or 0, self.stop or 0)
         times += self.milestones
         by_epoch = self.warmup_epochs or self.unit == 'epoch'
-        if by_epoch and max(times) > 1 and progress.max_epochs == 1:
+        # To the end of training is no time at all in a run of one epoch.
+        to_the_end = self.shape in ('linear', 'cosine') and self.end is None
+        if by_epoch and (max(times) > 1 or to_the_end) and progress.max_epochs == 1:
             raise ConfigError(
                 f'{self}: times are in epochs, but this run has one epoch (a loop by '
                 "iterations counts as one); use warmup_iters and unit='iter'."

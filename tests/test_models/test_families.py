@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
@@ -286,3 +287,17 @@ class TestSize:
 )
 def test_the_test_pipeline_says_how_large_images_are(path, size):
     assert input_size_of(load_config(path)) == size
+
+
+def test_batch_norms_that_wait_for_other_processes_do_not_in_a_dry_run(tmp_path):
+    student = toy_classifier()
+    student.backbone.norm_cfg = dict(type='SyncBN', requires_grad=True)
+    store = f'file://{tmp_path / "store"}'
+    dist.init_process_group('gloo', store, rank=0, world_size=1)
+    try:
+        teacher = dict(config=toy_classifier(), **UNTRAINED)
+        model = Distiller(student, TestDryRun.losses, teacher=teacher, probe_size=64)
+    finally:
+        dist.destroy_process_group()
+    norms = [m for m in model.modules() if isinstance(m, nn.SyncBatchNorm)]
+    assert norms, 'the student keeps its own'

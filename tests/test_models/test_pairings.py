@@ -229,3 +229,39 @@ class TestModules:
             7,
             7,
         )
+
+
+class TestRefusedByName:
+    """What would be compared wrongly, or end after hours."""
+
+    def build(self, student, on):
+        losses = dict(loss_kd=dict(type='KDLoss', on=on))
+        teacher = dict(config=student, allow_untrained=True)
+        return Distiller(student, losses, teacher=teacher, probe_size=64)
+
+    def test_logits_that_hang_on_the_label(self):
+        student = toy_classifier()
+        student.head = dict(type='ArcFaceClsHead', in_channels=64, num_classes=10)
+        with pytest.raises(ConfigError, match='ArcFaceClsHead of the student changes'):
+            self.build(student, 'logits')
+
+    def test_columns_that_are_no_classes(self):
+        student = toy_detector('faster', CLASSES)
+        head = student.roi_head.bbox_head
+        head.loss_cls = dict(type='SeesawLoss', num_classes=CLASSES)
+        with pytest.raises(ConfigError, match='SeesawLoss of the student gives'):
+            self.build(student, 'roi.logits')
+
+    def test_one_class_without_background(self):
+        on = dict(pairing='roi.logits', background=False, select='fg')
+        with pytest.raises(ConfigError, match='leaves one column'):
+            self.build(toy_detector('faster', 1), on)
+
+    def test_boxes_of_a_batch_without_objects_are_a_zero(self):
+        student = toy_detector('faster', CLASSES)
+        losses = dict(loss_box=dict(type='FitNetLoss', on='roi.boxes'))
+        teacher = dict(config=student, allow_untrained=True)
+        model = Distiller(student, losses, teacher=teacher).train()
+        empty = detection_batch(objects=(0, 0), classes=CLASSES)
+        value = model(**model.data_preprocessor(empty, True), mode='loss')['loss_box']
+        assert value.item() == 0 and value.requires_grad

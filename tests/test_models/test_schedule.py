@@ -83,7 +83,7 @@ def test_progress_comes_from_the_message_hub():
         (True, 'must be a number or a dict'),
         (dict(shape='square'), 'shape must be one of'),
         (dict(unit='day'), "unit must be 'epoch' or 'iter'"),
-        (dict(value=-1), 'must not be negative'),
+        (dict(value=-1), 'must be a number of at least 0'),
         (dict(warmup_iters=1, warmup_epochs=1), 'not both'),
         (dict(shape='step'), 'needs milestones'),
         (dict(shape='linear', begin=9, end=9), 'must come after'),
@@ -101,3 +101,28 @@ def test_epochs_in_a_loop_by_iterations_are_refused():
         schedule.check(at(max_epochs=1))
     schedule.check(at(max_epochs=2))
     Schedule(1.0, warmup_iters=20).check(at(max_epochs=1))
+
+
+@pytest.mark.parametrize(
+    'spec, name',
+    [
+        (dict(value='1.0'), 'value'),
+        (dict(value=float('nan')), 'value'),
+        (dict(warmup_iters='10'), 'warmup_iters'),
+        (dict(shape='step', milestones=[3], gamma=-1), 'gamma'),
+        (dict(shape='step', milestones=3), 'milestones'),
+        (dict(shape='step', milestones=['3']), 'milestones'),
+    ],
+)
+def test_what_is_no_number_is_refused(spec, name):
+    with pytest.raises(ConfigError, match=f'^weight: {name} must be a '):
+        Schedule.build(spec)
+
+
+@pytest.mark.parametrize('shape', ['linear', 'cosine'])
+def test_to_the_end_of_a_run_by_iterations_is_refused_in_epochs(shape):
+    schedule = Schedule(shape=shape)
+    with pytest.raises(ConfigError, match="unit='iter'"):
+        schedule.check(Progress(max_epochs=1, max_iters=100))
+    schedule.check(Progress(max_epochs=10))
+    Schedule(shape=shape, unit='iter').check(Progress(max_epochs=1, max_iters=100))

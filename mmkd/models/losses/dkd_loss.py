@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .checks import positive
+from .checks import not_negative, positive
 from .labelled_loss import LabelledLoss, target_mask
 
 
@@ -99,8 +99,8 @@ class DKDLoss(LabelledLoss):
         soft_targets: str = 'error',
     ) -> None:
         super().__init__(soft_targets)
-        self.alpha = alpha
-        self.beta = beta
+        self.alpha = not_negative('DKDLoss', 'alpha', alpha)
+        self.beta = not_negative('DKDLoss', 'beta', beta)
         self.tau = positive('DKDLoss', 'tau', tau)
 
     def rows(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
+import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
@@ -107,9 +108,22 @@ def check_needs(
     Raises:
         ConfigError: Something is missing or does not fit.
     """
+    unknown = [name for name in side if name not in loss.needs]
+    if unknown:
+        raise ConfigError(
+            f'{type(loss).__name__} takes no {unknown[0]}; it needs '
+            f'{", ".join(loss.needs) or "nothing"} beside the two sides.'
+        )
     for name in loss.needs:
         if name in LABELS:
             _check_rows(loss, 'labels', student, targets)
+            for level, target in zip(student, targets):
+                _check_labels(loss, level, target)
+        elif name == 'index' and not isinstance(side.get(name), (Tensor, type(None))):
+            raise ConfigError(
+                f'{type(loss).__name__}: index must be a tensor (N,), got a '
+                f'{type(side[name]).__name__}.'
+            )
         elif side.get(name) is None:
             raise ConfigError(
                 f'{type(loss).__name__} needs the {name} of what it compares, got '
@@ -142,6 +156,24 @@ def check_weights(
                 f'{type(loss).__name__} takes weights of shape (N,), got {shape}; give '
                 'each row a single one.'
             )
+
+
+def _check_labels(loss, level, target):
+    if target is None or target.dim() != 1:
+        return  # soft ones, or refused by the loss itself
+    classes = level.size(1)
+    # Of a tensor on a GPU, and of a fake one, nothing is read: that would wait.
+    at_hand = type(target) is Tensor and target.device.type == 'cpu'
+    if target.dtype != torch.long:
+        got = f'{target.dtype}'
+    elif at_hand and len(target) and not 0 <= target.min() <= target.max() < classes:
+        got = f'labels from {target.min()} to {target.max()}'
+    else:
+        return
+    raise ConfigError(
+        f'{type(loss).__name__}: labels must be int64 from 0 to {classes - 1}, as many '
+        f'as there are columns, got {got}; leave out rows that are to be ignored.'
+    )
 
 
 def _check_rows(loss, name, student, values):

@@ -1,5 +1,6 @@
 """Classifiers: the logits of the same images."""
 
+import inspect
 from typing import List, Optional, Sequence
 
 import torch
@@ -84,7 +85,14 @@ class ClassificationPairing(Pairing):
 
 
 def _logits_module(model, role):
-    if getattr(model, 'head', None) is not None:
+    head = getattr(model, 'head', None)
+    if head is not None and 'target' in inspect.signature(head.forward).parameters:
+        raise ConfigError(
+            f"on='logits': the {type(head).__name__} of the {role} changes the logit "
+            'of the label while it trains, so that its logits are not what those of '
+            "another network are; compare features, such as 'neck'."
+        )
+    if head is not None:
         return 'head'
     if hasattr(model, 'model') and not hasattr(model, 'backbone'):
         # mmpretrain's wrappers of timm and Hugging Face: logits come out whole.

@@ -75,6 +75,8 @@ class RoIPairing(Pairing):
                 f'stages={stages} must be among the {count} box heads of the '
                 'student, counted from 0.'
             )
+        for role, model in dict(student=student, teacher=teacher).items():
+            _check_heads(name, model, heads[role], role)
         if self.boxes:
             _check_boxes(heads, student, teacher)
         self.heads = {
@@ -84,6 +86,11 @@ class RoIPairing(Pairing):
         super().__init__(name, student, teacher, *self.heads.values())
         self.student_inputs = [f'{head}.loss_cls' for head in self.heads['student']]
         self.num_classes = student.get_submodule(heads['student'][0]).num_classes
+        if not (background or self.boxes) and self.num_classes == 1:
+            raise ConfigError(
+                f'on={name!r}: background=False leaves one column of a detector of one '
+                'class, which is always equally likely; leave background=False out.'
+            )
 
     def check_labels(self, student: nn.Module, loss: nn.Module, name: str) -> None:
         """Refuse labels that point at a background column which is left out."""
@@ -159,6 +166,24 @@ def _heads(model, role):
     return [name]
 
 
+def _check_heads(name, model, paths, role):
+    for path in paths:
+        head = model.get_submodule(path)
+        if getattr(head, 'custom_cls_channels', False):
+            raise ConfigError(
+                f'on={name!r}: the {type(head.loss_cls).__name__} of the {role} gives '
+                'its class scores columns of its own, which are no classes and '
+                'background; compare features, or train with another loss_cls.'
+            )
+        if name == 'roi.boxes' and not isinstance(
+            getattr(head, 'fc_reg', None), nn.Linear
+        ):
+            raise ConfigError(
+                f'on={name!r}: the {type(head).__name__} of the {role} predicts no box '
+                "deltas by one linear layer; choose on='roi.logits'."
+            )
+
+
 def _check_boxes(paths, student, teacher):
     for pair in zip(*paths.values()):
         heads = student.get_submodule(pair[0]), teacher.get_submodule(pair[1])
@@ -186,5 +211,5 @@ def _of_class(deltas, labels):
     """Deltas ``(F, 4)`` of each RoI's own class, or those of the agnostic head."""
     if deltas.size(1) == 4:
         return deltas
-    chosen = deltas.view(len(deltas), -1, 4)
+    chosen = deltas.unflatten(1, (-1, 4))
     return chosen[torch.arange(len(labels), device=labels.device), labels]

@@ -372,3 +372,19 @@ def test_a_copy_of_a_fitted_loss_is_fitted():
     student, teacher = draw('AEKTLoss')
     loss = copy.deepcopy(losses.AEKTLoss().fit_to(student, teacher))
     assert loss(student, teacher, LABELS).isfinite()
+
+
+@labelled
+@pytest.mark.parametrize(
+    'labels', [LABELS.int(), LABELS.float(), LABELS + 100, LABELS - 100]
+)
+def test_labels_that_are_none_are_refused(name, labels):
+    with pytest.raises(ConfigError, match=f'^{name}.*: labels must be int64 from 0 to'):
+        call(ready(name), name, *draw(name), targets=labels)
+
+
+def test_what_a_loss_does_not_take_is_refused():
+    with pytest.raises(ConfigError, match='^KDLoss takes no index; it needs nothing'):
+        losses.KDLoss()(*draw('KDLoss'), index=LABELS)
+    with pytest.raises(ConfigError, match='^CRDLoss: index must be a tensor'):
+        call(ready('CRDLoss'), 'CRDLoss', *draw('CRDLoss'), index=[0] * N)
