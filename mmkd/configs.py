@@ -58,7 +58,7 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
             f'config {path} cannot be read: {error}; give a path from here or '
             'package::path, as in mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py.'
         ) from error
-    except (SyntaxError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except Exception as error:  # of any statement in it
         raise ConfigError(
             f'config {path} is not valid: {type(error).__name__}: '
             f'{str(error).rstrip(".")}.'

@@ -52,6 +52,10 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
+    if not isinstance(cfg.get('model'), dict):
+        raise ConfigError(
+            f'{args.config} has no model; give a config with model=dict(type=...).'
+        )
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir

@@ -82,6 +82,7 @@ class Distiller(BaseModel):
             # Teachers and adapters draw random numbers; the student's initialisation
             # and the data must not change with them.
             with isolated_rng():
+                _check_entries('losses', losses)
                 self._build_terms(losses, _named(teacher, teachers), probe_size)
         self._finite = FiniteCheck()
         self._random = RandomStream('losses')
@@ -208,7 +209,20 @@ def _named(teacher, teachers):
             'teachers=dict(NAME=dict(...), ...); got '
             + ('neither.' if teacher is None else 'both.')
         )
-    return teachers or dict(teacher=teacher)
+    return _check_entries('teachers', teachers or dict(teacher=teacher))
+
+
+def _check_entries(what, entries):
+    """Return entries by name if that is what they are."""
+    if not isinstance(entries, dict) or not all(
+        isinstance(name, str) and isinstance(entry, dict)
+        for name, entry in entries.items()
+    ):
+        raise ConfigError(
+            f'{what} must be a dict of dicts by name, such as '
+            f'{what}=dict(NAME=dict(...)), got {entries!r}.'
+        )
+    return entries
 
 
 def _add(losses, entries):

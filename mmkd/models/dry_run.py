@@ -27,7 +27,7 @@ def made_up_images(
     teachers: Sequence[nn.Module] = (),
     size: Union[int, Sequence[int], None] = None,
 ) -> Tensor:
-    """Make two images of noise ``(2, 3, H, W)``, the same ones each time.
+    """Make two images of noise ``(2, C, H, W)``, the same ones each time.
 
     To black ones a network without biases puts out zeros, of which nothing can be told.
 
@@ -41,7 +41,11 @@ def made_up_images(
         known = [own for own in map(_size_of, (student, *teachers)) if own]
         size = tuple(map(max, zip(*known))) or DEFAULT
     noise = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 3, *_pair(size), generator=noise, dtype=torch.float32)
+    convolutions = (m for m in student.modules() if isinstance(m, nn.Conv2d))
+    first = next(convolutions, None)
+    channels = 1 if first is not None and first.in_channels == 1 else 3
+    shape = 2, channels, *_pair(size)
+    images = torch.randn(shape, generator=noise, dtype=torch.float32)
     parameter = next(student.parameters(), images)
     return images.to(parameter.device, parameter.dtype)
 
@@ -61,7 +65,13 @@ def _config_of(part):
 
 
 def _pair(size):
-    return (size, size) if isinstance(size, int) else tuple(size)
+    pair = (size, size) if isinstance(size, int) else size
+    whole = isinstance(pair, (list, tuple)) and all(type(side) is int for side in pair)
+    if not whole or len(pair) != 2 or min(pair) < 1:
+        raise ConfigError(
+            f'probe_size must be a number of pixels, or height and width, got {size!r}.'
+        )
+    return tuple(pair)
 
 
 @torch.no_grad()

@@ -98,6 +98,19 @@ class Schedule:
                 )
         if warmup_epochs and warmup_iters:
             raise ConfigError('weight: give warmup_epochs or warmup_iters, not both.')
+        moves = shape in ('linear', 'cosine')
+        unused = dict(
+            begin=begin and not moves,
+            end=end is not None and not moves,
+            end_value=end_value and not moves,
+            milestones=milestones and shape != 'step',
+        )
+        for name, is_unused in unused.items():
+            if is_unused:
+                raise ConfigError(
+                    f'weight: shape={shape!r} does not use {name}; take it out, or '
+                    'give the shape that does.'
+                )
         if shape == 'step' and not milestones:
             raise ConfigError("weight: shape='step' needs milestones.")
         if end is not None and end <= begin:
@@ -146,10 +159,11 @@ class Schedule:
         return self.end_value == 0 and done
 
     def check(self, progress: Progress) -> None:
-        """Refuse a schedule by epochs in a run that has a single one.
+        """Refuse a schedule that a run would not follow.
 
         Raises:
-            ConfigError: Times are in epochs, but the loop counts iterations.
+            ConfigError: Times are in epochs, but the loop counts iterations; or a
+                change begins after the end.
         """
         times = (self.warmup_epochs, self.begin, self.end or 0, self.stop or 0)
         times += self.milestones
@@ -160,6 +174,12 @@ class Schedule:
             raise ConfigError(
                 f'{self}: times are in epochs, but this run has one epoch (a loop by '
                 "iterations counts as one); use warmup_iters and unit='iter'."
+            )
+        end = self._end(progress)
+        if self.shape in ('linear', 'cosine') and end is not None and end <= self.begin:
+            raise ConfigError(
+                f'{self}: begin={self.begin} lies at or after the end, {end} '
+                f'{self.unit}s; begin before, or give end=.'
             )
 
     def __repr__(self) -> str:

@@ -261,6 +261,12 @@ class TestSize:
         self.build(of_one_size(40), toy_classifier())
         self.build(toy_classifier(), of_one_size(160))
 
+    def test_images_have_the_channels_that_the_student_takes(self):
+        grey = toy_classifier()
+        grey.backbone.in_channels = 1
+        grey.data_preprocessor = dict(mean=[127.5], std=[127.5])
+        self.build(grey, copy.deepcopy(grey))
+
     def test_is_that_of_the_config_first(self):
         self.build(of_one_size(40, says=False), toy_classifier(), probe_size=(40, 40))
         self.build(of_one_size(40, says=False), toy_classifier(), probe_size=40)

@@ -265,3 +265,41 @@ class TestRefusedByName:
         empty = detection_batch(objects=(0, 0), classes=CLASSES)
         value = model(**model.data_preprocessor(empty, True), mode='loss')['loss_box']
         assert value.item() == 0 and value.requires_grad
+
+    @pytest.mark.parametrize('on', ['roi.logits', 'roi_head.bbox_head'])
+    @pytest.mark.parametrize('kind', ['OHEMSampler', 'ScoreHLRSampler', 'branches'])
+    def test_students_that_use_their_box_head_otherwise(self, kind, on):
+        student = toy_detector('faster', CLASSES)
+        if kind == 'branches':
+            student.roi_head.update(
+                type='TridentRoIHead', num_branch=3, test_branch_idx=1
+            )
+        else:
+            student.train_cfg.rcnn.sampler.type = kind
+        with pytest.raises(ConfigError, match='cannot be compared: .*the neck'):
+            self.build(student, on)
+        # As a teacher it only answers.
+        losses = dict(loss_kd=dict(type='KDLoss', on=on))
+        if on == 'roi.logits':
+            teacher = dict(config=student, allow_untrained=True)
+            Distiller(toy_detector('faster', CLASSES), losses, teacher=teacher)
+
+    @pytest.mark.parametrize('role', ['student', 'teacher'])
+    def test_heads_of_several_labels(self, role):
+        many = toy_classifier()
+        many.head = dict(type='MultiLabelLinearClsHead', in_channels=64, num_classes=10)
+        student, teacher = (many, toy_classifier())[:: 1 if role == 'student' else -1]
+        losses = dict(loss_kd=dict(type='KDLoss', on='logits'))
+        with pytest.raises(ConfigError, match=f'of the {role} says yes or no'):
+            Distiller(
+                student, losses, teacher=dict(config=teacher, allow_untrained=True)
+            )
+
+    def test_images_with_several_labels(self):
+        model = self.build(toy_classifier(), 'logits')
+        batch = classification_batch(n=2)
+        for sample, labels in zip(batch['data_samples'], ([1, 2], [])):
+            sample.set_gt_label(torch.tensor(labels, dtype=torch.long))
+        data = model.data_preprocessor(batch, False)
+        with pytest.raises(ConfigError, match='there are images with 0, 2 labels'):
+            model.terms[0].pairing._target(data['data_samples'])

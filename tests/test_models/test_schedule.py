@@ -126,3 +126,25 @@ def test_to_the_end_of_a_run_by_iterations_is_refused_in_epochs(shape):
         schedule.check(Progress(max_epochs=1, max_iters=100))
     schedule.check(Progress(max_epochs=10))
     Schedule(shape=shape, unit='iter').check(Progress(max_epochs=1, max_iters=100))
+
+
+@pytest.mark.parametrize(
+    'spec, name',
+    [
+        (dict(end_value=0.5), 'end_value'),
+        (dict(end=3), 'end'),
+        (dict(begin=3, shape='step', milestones=[4]), 'begin'),
+        (dict(milestones=[3]), 'milestones'),
+    ],
+)
+def test_what_a_shape_does_not_use_is_refused(spec, name):
+    with pytest.raises(ConfigError, match=f'does not use {name};'):
+        Schedule.build(spec)
+
+
+@pytest.mark.parametrize('begin', [2, 3])
+def test_a_change_that_begins_after_the_end_is_refused(begin):
+    schedule = Schedule(shape='linear', begin=begin)
+    with pytest.raises(ConfigError, match='lies at or after the end, 2 epochs'):
+        schedule.check(Progress(max_epochs=2))
+    schedule.check(Progress(max_epochs=begin + 1))

@@ -124,6 +124,27 @@ def _(tmp_path):
     classifier(checkpoint=path)
 
 
+@case('a list of losses', 'losses must be a dict of dicts by name')
+def _(tmp_path):
+    Distiller(toy_classifier(), [KD], teacher=dict(config=toy_classifier()))
+
+
+@case('a teacher that is a path', 'teachers must be a dict of dicts by name')
+def _(tmp_path):
+    Distiller(toy_classifier(), dict(loss_kd=KD), teacher='teacher.py')
+
+
+@case('a module that is no name', 'None is no name of a module')
+def _(tmp_path):
+    classifier(dict(type='FitNetLoss', on=[None]))
+
+
+@case('a size that is none', 'probe_size must be a number of pixels.*got -4')
+def _(tmp_path):
+    teacher = dict(config=toy_classifier(), allow_untrained=True)
+    Distiller(toy_classifier(), dict(loss_kd=KD), teacher=teacher, probe_size=-4)
+
+
 @case('a part that would be added twice', "as 'loss_near_kd'.*without 'loss'")
 def _(tmp_path):
     classifier(dict(type='PartsLoss', on='logits'))

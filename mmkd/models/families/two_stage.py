@@ -29,6 +29,24 @@ class TwoStage(Detection):
         """Whether it has a RoI head."""
         return getattr(model, 'roi_head', None) is not None
 
+    def check(self, model: nn.Module, paths: Sequence[str], role: str) -> None:
+        """Refuse students that use their box heads in another way, too."""
+        super().check(model, paths, role)
+        if role == 'teacher' or not self.needs_late(paths):
+            return
+        roi_head = model.roi_head
+        samplers = getattr(roi_head, 'bbox_sampler', None)
+        samplers = samplers if isinstance(samplers, list) else [samplers]
+        asking = [type(s).__name__ for s in samplers if hasattr(s, 'context')]
+        why = f'{asking[0]} asks the box head, without gradient' if asking else ''
+        if hasattr(roi_head, 'num_branch'):
+            why = 'its RoIs are those of several branches'
+        if why:
+            raise ConfigError(
+                f'the RoI head of the {role} ({type(model).__name__}) cannot be '
+                f'compared: {why}; compare modules in front of it, such as the neck.'
+            )
+
     def inputs_of(self, model: nn.Module, path: str) -> List[str]:
         """Name the student's RoI extractors, which get the RoIs."""
         return roi_extractors(model) if self.needs_late([path]) else []

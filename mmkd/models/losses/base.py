@@ -2,18 +2,23 @@
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
-from .input_checks import LossInputs, check_needs, check_shapes, check_weights
+from .input_checks import (
+    Levels,
+    LossInputs,
+    check_needs,
+    check_shapes,
+    check_weights,
+    listed,
+    spread,
+)
 from .numerics import full_precision, mean_of, promoted
-
-#: A level's tensor, or those of several levels.
-Levels = Union[Tensor, Sequence[Tensor]]
 
 
 class DistillLoss(nn.Module):
@@ -97,8 +102,8 @@ class DistillLoss(nn.Module):
         Raises:
             ConfigError: The loss cannot compare this.
         """
-        student = _listed(student)
-        self._fit_alone(student, _listed(teacher))
+        student = listed(self, 'student', student)
+        self._fit_alone(student, listed(self, 'teacher', teacher))
         return self.to(promoted(student[0]))
 
     def see_training_set(self, labels: Tensor) -> None:
@@ -146,16 +151,16 @@ class DistillLoss(nn.Module):
         Raises:
             ConfigError: The loss cannot compare this.
         """
-        student = _listed(student)
-        teacher = [level.detach() for level in _listed(teacher)]
-        targets = _spread(targets, student)
+        student = listed(self, 'student', student)
+        teacher = [level.detach() for level in listed(self, 'teacher', teacher)]
+        targets = spread(self, 'targets', targets, len(student))
         if not self._fitted:
             self._fit_unasked(student, teacher)
         check_shapes(self, type(self).__name__, student, teacher)
         check_needs(self, student, targets, side)
         if weights is not None or divisor is not None:
-            weights = _spread(weights, student)
-            check_weights(self, student, weights)
+            weights = spread(self, 'weights', weights, len(student))
+            check_weights(self, student, weights, divisor)
             side.update(weights=weights, divisor=divisor)
         return self.compare_levels(student, teacher, targets, **side)
 
@@ -251,14 +256,3 @@ class DistillLoss(nn.Module):
             )
         self._fit_alone(student, teacher)
         self.to(student[0].device)
-
-
-def _listed(levels: Levels) -> List[Tensor]:
-    return [levels] if isinstance(levels, Tensor) else list(levels)
-
-
-def _spread(values, levels):
-    """What is said of each level: a tensor, or nothing, is said of all."""
-    if values is None or isinstance(values, Tensor):
-        return [values] * len(levels)
-    return list(values)

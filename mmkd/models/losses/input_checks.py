@@ -1,5 +1,6 @@
 """What a loss is to compare, and checks of it."""
 
+import math
 from typing import Dict, List, NamedTuple, Optional, Sequence, Union
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import PAIRINGS
 
+#: A level's tensor, or those of several levels.
+Levels = Union[Tensor, Sequence[Tensor]]
 #: For messages, by number of dimensions.
 KINDS = {
     2: 'rows (N, C)',
@@ -41,6 +44,52 @@ class LossInputs(NamedTuple):
     #: used alone. Keep it and not its network: only the first survives a copy of the
     #: Distiller uncopied.
     source: object
+
+
+def listed(loss: nn.Module, name: str, levels: Levels) -> List[Tensor]:
+    """Return the levels of a side; a tensor is one.
+
+    Raises:
+        ConfigError: They are no tensors, or none.
+    """
+    every = [levels] if isinstance(levels, Tensor) else levels
+    if not isinstance(every, (list, tuple)) or not every or not _are_tensors(every):
+        raise ConfigError(
+            f'{type(loss).__name__}: {name} must be a tensor, or a list of one for '
+            f'each level, got {_kind(levels)}.'
+        )
+    return list(every)
+
+
+def spread(loss: nn.Module, name: str, values, count: int) -> List[Optional[Tensor]]:
+    """Return what is said of each level; a tensor, or nothing, is said of all.
+
+    Raises:
+        ConfigError: It is no tensor, or of another number of levels.
+    """
+    if values is None or isinstance(values, Tensor):
+        values = [values] * count
+    every = values if isinstance(values, (list, tuple)) else [values]
+    given = [value for value in every if value is not None]
+    are_rows = _are_tensors(given) and all(value.dim() for value in given)
+    if len(every) != count or not are_rows:
+        raise ConfigError(
+            f'{type(loss).__name__}: {name} must be a tensor of rows, or a list of one '
+            f'for each of the {count} levels, got {_kind(values)}.'
+        )
+    return list(every)
+
+
+def _are_tensors(values):
+    return all(isinstance(value, Tensor) for value in values)
+
+
+def _kind(value):
+    if isinstance(value, (list, tuple)):
+        return f'a list of {", ".join(map(_kind, value)) or "nothing"}'
+    if isinstance(value, Tensor):
+        return f'a tensor {tuple(value.shape)}'
+    return f'a {type(value).__name__}'
 
 
 def check_shapes(
@@ -132,7 +181,10 @@ def check_needs(
 
 
 def check_weights(
-    loss: nn.Module, student: Sequence[Tensor], weights: Sequence[Optional[Tensor]]
+    loss: nn.Module,
+    student: Sequence[Tensor],
+    weights: Sequence[Optional[Tensor]],
+    divisor: Union[Tensor, float, None],
 ) -> None:
     """Refuse weights where there are no rows, or of other rows.
 
@@ -140,6 +192,7 @@ def check_weights(
         loss (DistillLoss): The loss.
         student (Sequence[Tensor]): The student's tensors, one a level.
         weights (Sequence[Tensor | None]): Weight ``(N,)`` of each row of each level.
+        divisor (Tensor | float | None): Of the sum over rows.
 
     Raises:
         ConfigError: The loss cannot weigh rows, or not so.
@@ -156,6 +209,14 @@ def check_weights(
                 f'{type(loss).__name__} takes weights of shape (N,), got {shape}; give '
                 'each row a single one.'
             )
+    if divisor is None or isinstance(divisor, Tensor) and divisor.dim() == 0:
+        return  # of a tensor nothing is read: that would wait for a GPU
+    is_number = isinstance(divisor, (int, float)) and math.isfinite(divisor)
+    if not is_number or divisor <= 0:
+        raise ConfigError(
+            f'{type(loss).__name__}: the divisor must be a number above 0, got '
+            f'{divisor if isinstance(divisor, (int, float)) else _kind(divisor)}.'
+        )
 
 
 def _check_labels(loss, level, target):

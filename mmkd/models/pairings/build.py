@@ -46,7 +46,7 @@ def build_pairing(
     options = dict(on)
     if 'pairing' in options:
         name = options.pop('pairing')
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise ConfigError(
                 f'on: unknown pairing {name!r}; known: {", ".join(known)}.'
             )
@@ -63,13 +63,18 @@ def build_pairing(
             f'on={dict(on)}: unknown keys {", ".join(options)}; a module pairing has '
             'student, teacher and adapter.'
         )
+    for path in [*paths, *teacher_paths]:
+        if not isinstance(path, str):
+            raise ConfigError(f'on={dict(on)}: {path!r} is no name of a module.')
     for path in paths:
         _find_or_suggest(path, student)
     return ModulePairing(paths, teacher_paths, student, teacher), adapter
 
 
 def _listed(paths):
-    return [paths] if isinstance(paths, str) else list(paths)
+    if isinstance(paths, (list, tuple)) and paths:
+        return list(paths)
+    return [paths]
 
 
 def _find_or_suggest(path, student):

@@ -4,6 +4,7 @@ import inspect
 from typing import List, Optional, Sequence
 
 import torch
+from mmpretrain.models import MultiLabelClsHead
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
@@ -75,13 +76,13 @@ class ClassificationPairing(Pairing):
         if self.mixes and 'gt_score' in data_samples[0]:
             return torch.stack([sample.gt_score for sample in data_samples])
         labels: List[Tensor] = [sample.gt_label for sample in data_samples]
-        target = torch.cat(labels)
-        if len(target) != len(data_samples):
+        counts = {label.numel() for label in labels}
+        if counts != {1}:
             raise ConfigError(
-                "on='logits' compares single-label classifiers, but the images have "
-                f'{len(target)} labels for {len(data_samples)} images.'
+                "on='logits' compares single-label classifiers, but there are images "
+                f'with {", ".join(map(str, sorted(counts - {1})))} labels.'
             )
-        return target
+        return torch.cat(labels)
 
 
 def _logits_module(model, role):
@@ -91,6 +92,12 @@ def _logits_module(model, role):
             f"on='logits': the {type(head).__name__} of the {role} changes the logit "
             'of the label while it trains, so that its logits are not what those of '
             "another network are; compare features, such as 'neck'."
+        )
+    if isinstance(head, MultiLabelClsHead):
+        raise ConfigError(
+            f"on='logits': the {type(head).__name__} of the {role} says yes or no to "
+            'each class, and what is compared here are predictions of a single one; '
+            "compare features, such as 'neck'."
         )
     if head is not None:
         return 'head'

@@ -245,7 +245,7 @@ class TestRefusals:
         with pytest.raises(ConfigError, match=f'^{owner} needs one label a sample'):
             call(loss, name, *sides, targets=None)
         for labels in (LABELS[:1], LABELS[1:], [LABELS, LABELS]):
-            with pytest.raises(ConfigError, match=f'^{name}: got labels for'):
+            with pytest.raises(ConfigError, match=f'^{name}: .*got (labels for|a list)'):
                 call(loss, name, *sides, targets=labels)
 
     @those(lambda name: CASES[name].side)
@@ -326,8 +326,8 @@ class TestWeights:
         loss, sides = ready(name), draw(name)
         for weights, message in (
             (torch.ones(N, 1), r'takes weights of shape \(N,\)'),
-            (torch.ones(1), 'got weights for'),
-            ([torch.ones(N), torch.ones(N)], 'got weights for'),
+            (torch.ones(1), 'got (weights for|a list)'),
+            ([torch.ones(N), torch.ones(N)], 'got (weights for|a list)'),
         ):
             with pytest.raises(ConfigError, match=f'^{name}.*{message}'):
                 call(loss, name, *sides, weights=weights)
@@ -388,3 +388,28 @@ def test_what_a_loss_does_not_take_is_refused():
         losses.KDLoss()(*draw('KDLoss'), index=LABELS)
     with pytest.raises(ConfigError, match='^CRDLoss: index must be a tensor'):
         call(ready('CRDLoss'), 'CRDLoss', *draw('CRDLoss'), index=[0] * N)
+
+
+ROWS = torch.zeros(N, 5)
+
+
+@pytest.mark.parametrize(
+    'arguments, sentence',
+    [
+        ((None, ROWS), 'student must be a tensor, .* got a NoneType'),
+        ((ROWS.numpy(), ROWS), 'student must be a tensor, .* got a ndarray'),
+        ((ROWS, []), 'teacher must be a tensor, .* got a list of nothing'),
+        (([[ROWS]], ROWS), 'student must be .* got a list of a list of a tensor'),
+        ((ROWS, ROWS, [0] * N), 'targets must be .* got a list of a int'),
+        (([ROWS] * 2, [ROWS] * 2, [LABELS]), 'targets .* for each of the 2 levels'),
+        ((ROWS, ROWS, torch.tensor(1)), r'targets must be .* got a list of a tensor'),
+        ((ROWS, ROWS, LABELS, 1.0), 'weights must be .* got a float'),
+        ((ROWS, ROWS, LABELS, None, 0), 'divisor must be a number above 0, got 0'),
+        ((ROWS, ROWS, LABELS, None, -1.0), 'divisor must be a number above 0, got -1'),
+        ((ROWS, ROWS, LABELS, None, float('nan')), 'divisor must be a number above 0'),
+        ((ROWS, ROWS, LABELS, None, torch.ones(N)), 'divisor .* got a tensor'),
+    ],
+)
+def test_what_is_no_tensor_or_of_other_levels_is_refused(arguments, sentence):
+    with pytest.raises(ConfigError, match=f'^KDLoss: (the )?{sentence}'):
+        losses.KDLoss()(*arguments)
