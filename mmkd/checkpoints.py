@@ -51,11 +51,13 @@ class Checkpoint(NamedTuple):
     @property
     def classes(self) -> Optional[Tuple[str, ...]]:
         """Names of the classes, as OpenMMLab 1 to 3 spell them, or None."""
-        for where in (self.meta.get('dataset_meta') or {}, self.meta):
-            for key in ('classes', 'CLASSES'):
+        for where in (self.meta.get('dataset_meta'), self.meta):
+            for key in ('classes', 'CLASSES') if isinstance(where, dict) else ():
                 names = where.get(key)
-                if names is not None:
-                    return (names,) if isinstance(names, str) else tuple(names)
+                if isinstance(names, str):
+                    return (names,)
+                if isinstance(names, (list, tuple)):
+                    return tuple(names)
         return None
 
     def fitting(

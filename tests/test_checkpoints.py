@@ -8,7 +8,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import nn
 
-from mmkd.checkpoints import PLACES, read_checkpoint, write_checkpoint
+from mmkd.checkpoints import PLACES, Checkpoint, read_checkpoint, write_checkpoint
 from mmkd.errors import CheckpointError
 from mmkd.models.load_weights import load_weights
 
@@ -194,3 +194,10 @@ def test_written_whole_or_not_at_all(tmp_path):
         write_checkpoint(path, dict(a=lambda: 0), {})
     assert read_checkpoint(path).weights.keys() == weights.keys()
     assert [file.name for file in path.parent.iterdir()] == ['a.pth']
+
+
+@pytest.mark.parametrize(
+    'meta', [dict(classes=3), dict(dataset_meta=['cat']), dict(dataset_meta=None), {}]
+)
+def test_names_that_are_none_are_no_names(meta):
+    assert Checkpoint('path', {}, meta).classes is None

@@ -28,10 +28,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    if not is_distiller(cfg.model):
+    if not is_distiller(cfg.get('model') or {}):
         raise ConfigError(
-            f'{args.config}: the model is {cfg.model.get("type")}, not mmkd.Distiller, '
-            'so nothing is distilled.'
+            f'{args.config}: the model is {(cfg.get("model") or {}).get("type")}, not '
+            'mmkd.Distiller, so nothing is distilled.'
         )
     if not args.no_data:
         check_data(cfg, ('train_dataloader', 'val_dataloader'))

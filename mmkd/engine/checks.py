@@ -49,7 +49,7 @@ def check_batch_size(cfg: Config) -> None:
     batch = (cfg.get('train_dataloader') or {}).get('batch_size')
     if batch != 1 or not is_distiller(cfg.model):
         return
-    for name, term in cfg.model.losses.items():
+    for name, term in (cfg.model.get('losses') or {}).items():
         inner = term
         while 'loss' in inner:  # a wrapper compares what the loss inside does
             inner = inner['loss']

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from torch import nn
 
-from mmkd.errors import CheckpointError
+from mmkd.errors import CheckpointError, ConfigError
 
 from .load_weights import load_weights
 from .stock_network import build_network
@@ -74,7 +74,12 @@ def check_trained(
 
     Raises:
         CheckpointError: There is none, and that is not meant.
+        ConfigError: It is not said whether that is meant.
     """
+    if not isinstance(allow_untrained, bool):
+        raise ConfigError(
+            f'{whose}: allow_untrained must be True or False, got {allow_untrained!r}.'
+        )
     if checkpoint is not None:
         return
     if not allow_untrained:

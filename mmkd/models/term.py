@@ -212,7 +212,7 @@ def _shape_after(adapter, tensor):
 def _choose_teacher(name, wanted, teachers):
     if wanted is None and len(teachers) == 1:
         return next(iter(teachers))
-    if wanted not in teachers:
+    if not isinstance(wanted, str) or wanted not in teachers:
         raise ConfigError(
             f'{name}: teacher={wanted!r}, but there are {", ".join(teachers)}; name '
             'one of them.'

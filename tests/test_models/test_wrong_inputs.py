@@ -124,6 +124,16 @@ def _(tmp_path):
     classifier(checkpoint=path)
 
 
+@case('untrained, perhaps', "allow_untrained must be True or False, got 'False'")
+def _(tmp_path):
+    classifier(allow_untrained='False')
+
+
+@case('a list of teachers for a loss', r"teacher=\['teacher'\], but there are teacher")
+def _(tmp_path):
+    classifier(dict(KD, teacher=['teacher']))
+
+
 @case('a list of losses', 'losses must be a dict of dicts by name')
 def _(tmp_path):
     Distiller(toy_classifier(), [KD], teacher=dict(config=toy_classifier()))

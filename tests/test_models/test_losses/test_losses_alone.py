@@ -245,7 +245,9 @@ class TestRefusals:
         with pytest.raises(ConfigError, match=f'^{owner} needs one label a sample'):
             call(loss, name, *sides, targets=None)
         for labels in (LABELS[:1], LABELS[1:], [LABELS, LABELS]):
-            with pytest.raises(ConfigError, match=f'^{name}: .*got (labels for|a list)'):
+            with pytest.raises(
+                ConfigError, match=f'^{name}: .*got (labels for|a list)'
+            ):
                 call(loss, name, *sides, targets=labels)
 
     @those(lambda name: CASES[name].side)
