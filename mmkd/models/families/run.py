@@ -1,5 +1,6 @@
 """One batch on its way through parts of a network."""
 
+from functools import cached_property
 from typing import Optional
 
 from torch import Tensor, nn
@@ -20,11 +21,8 @@ class Run:
         self.model = model
         self.inputs = inputs
         self.samples = samples
-        self._feats = None
 
-    @property
+    @cached_property
     def feats(self):
         """Features after backbone and neck, computed on first use."""
-        if self._feats is None:
-            self._feats = self.model.extract_feat(self.inputs)
-        return self._feats
+        return self.model.extract_feat(self.inputs)
