@@ -10,8 +10,8 @@ from mmkd.registry import MODELS
 
 from .checks import not_negative, positive
 from .dkd_loss import decouple, divergence
-from .input_checks import LossInputs
 from .labelled_loss import LabelledLoss, target_mask
+from .levels import LossInputs
 
 
 def aekt_rows(

@@ -9,15 +9,8 @@ from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
-from .input_checks import (
-    Levels,
-    LossInputs,
-    check_needs,
-    check_shapes,
-    check_weights,
-    listed,
-    spread,
-)
+from .input_checks import check_needs, check_shapes, check_weights
+from .levels import Levels, LossInputs, listed, spread
 from .numerics import full_precision, mean_of, promoted
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from mmkd.errors import ConfigError
 
-from .input_checks import LossInputs
+from .levels import LossInputs
 
 
 def positive(owner: str, name: str, value: float) -> float:

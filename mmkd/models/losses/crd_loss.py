@@ -13,7 +13,7 @@ from mmkd.registry import MODELS
 
 from .base import DistillLoss
 from .checks import positive, whole
-from .input_checks import LossInputs
+from .levels import LossInputs
 from .numerics import full_precision, promoted
 from .parts.negatives import Negatives
 from .parts.processes import gather_rows, row_counts

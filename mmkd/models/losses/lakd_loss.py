@@ -12,7 +12,7 @@ from ..adapters import ConvAdapter
 from .at_loss import pool_to_smaller
 from .base import DistillLoss
 from .checks import not_negative, whole
-from .input_checks import LossInputs
+from .levels import LossInputs
 from .numerics import full_precision, promoted
 from .parts.local_learning import LocalLearning
 from .parts.token_maps import as_map, map_shape

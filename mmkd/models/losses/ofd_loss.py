@@ -14,7 +14,7 @@ from mmkd.registry import MODELS
 from ..taps import find_module
 from .base import DistillLoss
 from .checks import network_of, same_channels
-from .input_checks import LossInputs
+from .levels import LossInputs
 
 #: Least probability of a negative response for which its mean is taken.
 RARE = 1e-3

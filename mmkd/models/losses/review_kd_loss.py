@@ -9,7 +9,7 @@ from mmkd.registry import MODELS
 
 from .base import DistillLoss
 from .checks import whole
-from .input_checks import LossInputs
+from .levels import LossInputs
 from .numerics import promoted
 from .parts.review_fusion import ReviewFusion
 

@@ -9,8 +9,8 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .checks import positive
-from .input_checks import LossInputs
 from .labelled_loss import check_soft_targets, hard_labels
+from .levels import LossInputs
 from .numerics import mean_of
 from .wrapping_loss import WrappingLoss
 

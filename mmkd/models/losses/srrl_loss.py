@@ -10,7 +10,7 @@ from mmkd.registry import MODELS
 
 from .base import DistillLoss
 from .checks import network_of, not_negative, same_channels
-from .input_checks import LossInputs
+from .levels import LossInputs
 
 
 def srrl_loss(

@@ -9,8 +9,8 @@ from mmkd.registry import MODELS
 
 from .base import DistillLoss
 from .checks import not_negative, one_of, positive, whole
-from .input_checks import LossInputs
 from .kd_loss import kd_rows
+from .levels import LossInputs
 from .numerics import full_precision, promoted
 from .parts.adaptive_fusion import AdaptiveFusion
 from .parts.distribution_head import DistributionHead, draw, gaussian_divergence
