@@ -11,7 +11,8 @@ from mmkd.errors import ConfigError
 
 from .adapters import LevelAdapters, build_adapter
 from .losses.build import build_loss
-from .losses.input_checks import LABELS, LossInputs
+from .losses.input_checks import LABELS
+from .losses.levels import LossInputs
 from .pairings import Aligned, build_pairing
 from .schedule import Schedule
 from .side_information import SIDE_INFORMATION

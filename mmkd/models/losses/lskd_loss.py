@@ -9,7 +9,8 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .checks import positive
-from .input_checks import KINDS, LossInputs
+from .input_checks import KINDS
+from .levels import LossInputs
 from .numerics import full_precision, promoted
 from .wrapping_loss import WrappingLoss
 
