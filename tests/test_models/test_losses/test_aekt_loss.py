@@ -1,4 +1,4 @@
-"""AEKT, our reading: the published gradient facts, a slow one, what must hold of it."""
+"""AEKT: the published gradient facts, a slow one, what must hold of mmkd's reading."""
 
 import cmath
 import copy
@@ -79,13 +79,18 @@ def slow_implicit(student, teacher, label, tau):
 
 
 def slow_target_part(student, teacher, label, tau):
-    ours, theirs = (slow_softmax(side, tau)[label] for side in (student, teacher))
-    return tau**2 * slow_kl([theirs, 1 - theirs], [ours, 1 - ours])
+    p_student, p_teacher = (
+        slow_softmax(side, tau)[label] for side in (student, teacher)
+    )
+    return tau**2 * slow_kl([p_teacher, 1 - p_teacher], [p_student, 1 - p_student])
 
 
 def slow_ratio(student, teacher, label, tau, max_ratio):
-    ours, theirs = (slow_softmax(side, tau)[label] for side in (student, teacher))
-    return min(theirs.real / ours.real, max_ratio)  # its step is left out: no gradient
+    p_student, p_teacher = (
+        slow_softmax(side, tau)[label] for side in (student, teacher)
+    )
+    # Its step is left out: no gradient.
+    return min(p_teacher.real / p_student.real, max_ratio)
 
 
 def slow_explicit(student, teacher, label, tau, max_ratio=5.0):
@@ -136,8 +141,8 @@ def gradient_of(values, student):
     return torch.autograd.grad(values.sum(), student, retain_graph=True)[0]
 
 
-def assert_equal(ours, theirs):
-    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-13)
+def assert_equal(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-13)
 
 
 @pytest.fixture(autouse=True)
@@ -150,29 +155,31 @@ def float64_by_default():
 
 @pytest.mark.parametrize('tau', [1.0, 4.0])
 class TestPublishedGradients:
-    """What the paper's analysis starts from, of our functions and of the slow ones.
+    """What the paper's analysis starts from, of mmkd's functions and of the slow ones.
 
     With the factor tau^2 a gradient is tau times that of softened logits.
     """
 
     def sides(self, tau):
         student, teacher, labels = draw()
-        ours, theirs = (torch.softmax(side / tau, 1) for side in (student, teacher))
-        return student, teacher, labels, ours.detach(), theirs
+        p_student, p_teacher = (
+            torch.softmax(side / tau, 1) for side in (student, teacher)
+        )
+        return student, teacher, labels, p_student.detach(), p_teacher
 
     def test_of_kd_is_the_difference_of_probabilities(self, tau):
-        student, teacher, labels, ours, theirs = self.sides(tau)
-        expected = tau * (ours - theirs)
+        student, teacher, labels, p_student, p_teacher = self.sides(tau)
+        expected = tau * (p_student - p_teacher)
         assert_equal(gradient_of(kd_rows(student, teacher, tau), student), expected)
         assert_equal(of_samples(slow_kd, student, teacher, labels, tau), expected)
 
     def test_kd_is_its_target_part_and_the_implicit_part_by_the_non_target_mass(
         self, tau
     ):
-        student, teacher, labels, ours, theirs = self.sides(tau)
+        student, teacher, labels, p_student, p_teacher = self.sides(tau)
         label = labels[:, None]
-        confidence = theirs.gather(1, label)[:, 0]
-        ratio = confidence / ours.gather(1, label)[:, 0]
+        confidence = p_teacher.gather(1, label)[:, 0]
+        ratio = confidence / p_student.gather(1, label)[:, 0]
         explicit, implicit = rows(student, teacher, labels, tau, max_ratio=1e6)
         whole = explicit / ratio + (1 - confidence) * implicit
         assert_equal(whole, kd_rows(student, teacher, tau))
@@ -191,30 +198,34 @@ class TestPublishedGradients:
             assert gradient.abs().max() > 1e-2
 
     def test_of_the_implicit_part_adapts_by_the_ratio_of_non_target_masses(self, tau):
-        student, teacher, labels, ours, theirs = self.sides(tau)
+        student, teacher, labels, p_student, p_teacher = self.sides(tau)
         label = labels[:, None]
-        our_mass, their_mass = (1 - side.gather(1, label) for side in (ours, theirs))
-        expected = tau * (ours * their_mass / our_mass - theirs) / their_mass
+        student_mass, teacher_mass = (
+            1 - side.gather(1, label) for side in (p_student, p_teacher)
+        )
+        expected = (
+            tau * (p_student * teacher_mass / student_mass - p_teacher) / teacher_mass
+        )
         expected.scatter_(1, label, 0.0)
-        ratio = their_mass / our_mass
+        ratio = teacher_mass / student_mass
         assert ratio.min() < 0.8 and ratio.max() > 1.2
-        found = gradient_of(rows(student, teacher, labels, tau)[1], student)
-        assert_equal(found, expected)
-        found = of_samples(slow_implicit, student, teacher, labels, tau)
-        assert_equal(found, expected)
+        gradient = gradient_of(rows(student, teacher, labels, tau)[1], student)
+        assert_equal(gradient, expected)
+        gradient = of_samples(slow_implicit, student, teacher, labels, tau)
+        assert_equal(gradient, expected)
 
     def test_of_the_explicit_part_is_the_weighted_gap_of_confidence(self, tau):
-        """Ours: at the target it is r (p_S - p_T), shared out over the others."""
-        student, teacher, labels, ours, theirs = self.sides(tau)
+        """As mmkd reads it: at the target r (p_S - p_T), shared out over the others."""
+        student, teacher, labels, p_student, p_teacher = self.sides(tau)
         label = labels[:, None]
-        gap = (ours - theirs).gather(1, label)
-        ratio = (theirs / ours).gather(1, label)
+        gap = (p_student - p_teacher).gather(1, label)
+        ratio = (p_teacher / p_student).gather(1, label)
         assert ratio.min() < 1 and ratio.max() > 1.5
         ratio = ratio.clamp(max=1.5)
-        shares = -ours / (1 - ours.gather(1, label))
+        shares = -p_student / (1 - p_student.gather(1, label))
         expected = tau * ratio * gap * shares.scatter(1, label, 1.0)
-        found = gradient_of(rows(student, teacher, labels, tau, 1.5)[0], student)
-        assert_equal(found, expected)
+        gradient = gradient_of(rows(student, teacher, labels, tau, 1.5)[0], student)
+        assert_equal(gradient, expected)
 
 
 class TestRows:
@@ -274,8 +285,8 @@ class TestLoss:
 
         point = torch.cat([tensor.detach().flatten() for tensor in learned]).tolist()
         assert value.item() == pytest.approx(slow(point).real, rel=1e-10)
-        found = torch.cat([one.flatten() for one in gradient])
-        assert_equal(found, torch.tensor(slow_gradient(slow, point)))
+        actual = torch.cat([tensor.flatten() for tensor in gradient])
+        assert_equal(actual, torch.tensor(slow_gradient(slow, point)))
 
     def test_starts_as_the_identity(self):
         loss = build()
@@ -285,12 +296,12 @@ class TestLoss:
     def test_without_the_explicit_part_it_starts_as_the_implicit_part_of_dkd(self):
         student, teacher, labels = draw()
         dkd = DKDLoss(alpha=0.0, beta=1.0)
-        ours, theirs = (
+        value, expected = (
             call(loss, student, teacher, labels)
             for loss in (build(explicit_weight=0.0), dkd)
         )
-        assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
-        assert_equal(gradient_of(ours, student), gradient_of(theirs, student))
+        assert value.item() == pytest.approx(expected.item(), rel=1e-12)
+        assert_equal(gradient_of(value, student), gradient_of(expected, student))
 
     def test_zero_where_student_equals_teacher_and_the_layer_stays(self):
         _, teacher, labels = draw()
@@ -337,7 +348,7 @@ class TestLoss:
         loss = build()
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             student, teacher, labels = (
-                mode.from_tensor(one.detach()[:batch]) for one in draw()
+                mode.from_tensor(tensor.detach()[:batch]) for tensor in draw()
             )
             call(loss, student.requires_grad_(), teacher, labels).backward()
 
@@ -357,12 +368,12 @@ class TestLoss:
     def test_levels_share_one_layer_and_are_averaged_with_their_parts(self):
         loss = build([5, 5], moved=True)
         assert len(list(loss.parameters())) == 2
-        one, two, none = draw(seed=0), draw(seed=1), draw(batch=0)
+        first, second, empty = draw(seed=0), draw(seed=1), draw(batch=0)
         values, parts = [], []
-        for level in (one, two, none):
+        for level in (first, second, empty):
             values.append(call(loss, *level).item())
             parts.append({name: part.item() for name, part in loss.parts.items()})
-        together = loss(*map(list, zip(one, two, none)))
+        together = loss(*map(list, zip(first, second, empty)))
         assert together.item() == pytest.approx(sum(values) / 3, rel=1e-12)
         for name in ('explicit', 'implicit'):
             mean = sum(part[name] for part in parts) / 3
@@ -466,23 +477,23 @@ class TestInADistiller:
 
     def test_without_the_explicit_part_it_starts_as_cross_entropy_and_nckd(self):
         model = classifier(explicit_weight=0.0)
-        said = []
+        seen = []
         loss = model.distill['loss_aekt'].loss
         loss.register_forward_pre_hook(
-            lambda _, args: said.extend(column[0] for column in args[:3])
+            lambda _, args: seen.extend(column[0] for column in args[:3])
         )
         total = sum(v for k, v in compute(model).items() if k.startswith('loss'))
-        student, teacher, labels = said
+        student, teacher, labels = seen
         entropy = torch.nn.functional.cross_entropy(student, labels)
         expected = entropy + dkd_rows(student, teacher, labels, 0.0, 1.0, 4.0).mean()
         assert total.item() == pytest.approx(expected.item(), rel=1e-5)
         weights = list(model.student.parameters())
-        ours, theirs = (
+        gradients, references = (
             torch.autograd.grad(value, weights, retain_graph=True)
             for value in (total, expected)
         )
-        for one, other in zip(ours, theirs):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        for gradient, reference in zip(gradients, references):
+            torch.testing.assert_close(gradient, reference, rtol=1e-4, atol=1e-6)
 
     def test_cross_entropy_and_inference_do_not_pass_the_layer(self):
         model = classifier()
@@ -504,8 +515,8 @@ class TestInADistiller:
         assert extras == {f'{LAYER}.weight', f'{LAYER}.bias'}
         resumed = classifier()
         resumed.load_state_dict(state)
-        for one in (model, resumed):
-            one.train()
+        for module in (model, resumed):
+            module.train()
         assert torch.equal(compute(resumed)['loss_aekt'], compute(model)['loss_aekt'])
         exported = {key: state[key] for key in state if key not in extras}
         stock = MODELS.build(toy_classifier())

@@ -11,9 +11,9 @@ from mmkd.models.losses.base import LossInputs
 
 def draw(student=(4, 3, 8, 8), teacher=(4, 5, 4, 4), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    ours = torch.randn(student, generator=generator, dtype=torch.float64)
-    theirs = torch.randn(teacher, generator=generator, dtype=torch.float64)
-    return ours.requires_grad_(), theirs
+    student_maps = torch.randn(student, generator=generator, dtype=torch.float64)
+    teacher_maps = torch.randn(teacher, generator=generator, dtype=torch.float64)
+    return student_maps.requires_grad_(), teacher_maps
 
 
 def inputs(student, teacher):
@@ -30,8 +30,8 @@ def slow(student, teacher, p):
     """Sample by sample, on maps of 4 x 4."""
     total = 0
     for pair in zip(student, teacher):
-        ours, theirs = (_unit_attention(maps, p) for maps in pair)
-        total = total + sum((a - b) ** 2 for a, b in zip(ours, theirs)) / 16
+        attentions = (_unit_attention(maps, p) for maps in pair)
+        total = total + sum((a - b) ** 2 for a, b in zip(*attentions)) / 16
     return total / len(student)
 
 
@@ -90,12 +90,12 @@ def test_unchanged_by_doubling_and_by_the_order_of_samples():
 def test_levels_are_summed():
     levels = [draw(), draw((4, 3, 4, 4), (4, 5, 2, 2), seed=1)]
     both = ATLoss()(*map(list, zip(*levels)), [None, None])
-    assert both.item() == pytest.approx(sum(at_loss(*one).item() for one in levels))
+    assert both.item() == pytest.approx(sum(at_loss(*level).item() for level in levels))
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 def test_exact_for_huge_features(dtype):
-    student, teacher = ((one.detach() * 1e4).to(dtype) for one in draw())
+    student, teacher = ((maps.detach() * 1e4).to(dtype) for maps in draw())
     value = ATLoss()([student.requires_grad_()], [teacher], [None])
     value.backward()
     assert value.dtype == torch.float32 and student.grad.isfinite().all()

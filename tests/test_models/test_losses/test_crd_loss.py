@@ -89,10 +89,10 @@ class Reference:
             count = len(odds[0]) - 1
             noise = count / N
             for row in odds:
-                p = [one / self.z[side] for one in row]
+                p = [value / self.z[side] for value in row]
                 total -= math.log(p[0] / (p[0] + noise + 1e-7)) / len(odds)
-                for one in p[1:]:
-                    total -= math.log(noise / (one + noise + 1e-7)) / len(odds)
+                for value in p[1:]:
+                    total -= math.log(noise / (value + noise + 1e-7)) / len(odds)
         return total
 
     def update(self, index):
@@ -116,15 +116,15 @@ def maps_of(loss):
 
 def slopes(function, array, eps=1e-6):
     """Central differences of ``function()`` by each element of ``array``."""
-    found = np.zeros_like(array)
+    gradient = np.zeros_like(array)
     for place in np.ndindex(array.shape):
         before = array[place]
         array[place] = before + eps
         above = function()
         array[place] = before - eps
-        found[place] = (above - function()) / (2 * eps)
+        gradient[place] = (above - function()) / (2 * eps)
         array[place] = before
-    return found
+    return gradient
 
 
 @pytest.mark.parametrize('kwargs', [{}, dict(tau=0.2, momentum=0.9, negatives=3)])
@@ -214,17 +214,17 @@ class TestNegatives:
 
 class TestMemories:
     def test_start_alike_in_every_process_and_as_the_authors(self):
-        one, other = (build(seed, num_samples=N, feat_dim=300) for seed in (0, 1))
+        first, second = (build(seed, num_samples=N, feat_dim=300) for seed in (0, 1))
         for name in ('student_memory', 'teacher_memory'):
-            assert torch.equal(getattr(one, name), getattr(other, name))
-        memory = one.student_memory
-        assert not torch.equal(memory, one.teacher_memory)
+            assert torch.equal(getattr(first, name), getattr(second, name))
+        memory = first.student_memory
+        assert not torch.equal(memory, first.teacher_memory)
         # Uniform between -1 / sqrt(dim / 3) and 1 / sqrt(dim / 3).
         assert 0.099 < memory.abs().max() < 0.1
         assert memory.mean().abs() < 0.003
         assert memory.square().mean() == pytest.approx(1 / 300, rel=0.05)
-        weight = one.student_embedding.weight
-        assert not torch.equal(weight, other.student_embedding.weight)
+        weight = first.student_embedding.weight
+        assert not torch.equal(weight, second.student_embedding.weight)
 
     def test_change_at_the_batch_alone(self):
         loss = build()
@@ -260,14 +260,14 @@ class TestMemories:
         call(loss, *batch([1, 4]))
         state = copy.deepcopy(loss.state_dict())
         linear = [f'{side}_embedding' for side in ('student', 'teacher')]
-        layers = [f'{one}.{part}' for one in linear for part in ('weight', 'bias')]
+        layers = [f'{name}.{part}' for name in linear for part in ('weight', 'bias')]
         assert list(state) == ['student_memory', 'teacher_memory', 'log_z', *layers]
         other = build(seed=1)
         other.load_state_dict(state)
         values = []
-        for one in (loss, other):
+        for module in (loss, other):
             torch.manual_seed(3)
-            values.append(call(one, *batch([2, 4], seed=1)).item())
+            values.append(call(module, *batch([2, 4], seed=1)).item())
         assert values[0] == values[1] and same(loss.state_dict(), other.state_dict())
 
     def test_of_the_authors_size_take_what_the_docstring_says(self):
@@ -276,8 +276,10 @@ class TestMemories:
         assert held / 1e6 == pytest.approx(51.2, abs=0.1)
 
 
-def same(one, two):
-    return list(one) == list(two) and all(torch.equal(one[k], two[k]) for k in one)
+def same(state, other):
+    return list(state) == list(other) and all(
+        torch.equal(state[k], other[k]) for k in state
+    )
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])

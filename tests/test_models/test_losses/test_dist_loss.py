@@ -56,11 +56,11 @@ def test_zero_where_student_equals_teacher():
 
 
 def test_correlation_ignores_scale_and_shift():
-    one, two = draw()
-    once = correlation(one, two, dim=1)
-    assert torch.allclose(correlation(3 * one + 7, two, dim=1), once, atol=1e-7)
-    assert torch.allclose(correlation(-one, two, dim=1), -once, atol=1e-7)
-    assert torch.allclose(correlation(two, two, dim=1), torch.ones_like(once))
+    student, teacher = draw()
+    once = correlation(student, teacher, dim=1)
+    assert torch.allclose(correlation(3 * student + 7, teacher, dim=1), once, atol=1e-7)
+    assert torch.allclose(correlation(-student, teacher, dim=1), -once, atol=1e-7)
+    assert torch.allclose(correlation(teacher, teacher, dim=1), torch.ones_like(once))
 
 
 def test_unchanged_by_doubling_the_batch_and_by_the_order_of_samples():

@@ -23,10 +23,11 @@ def test_averages_squared_differences_over_all_elements(shape):
     student, teacher = draw(*shape)
     value = call(student, teacher)
     value.backward()
-    pairs = list(zip(student.flatten().tolist(), teacher.flatten().tolist()))
-    expected = sum((ours - theirs) ** 2 for ours, theirs in pairs) / len(pairs)
+    pairs = zip(student.flatten().tolist(), teacher.flatten().tolist())
+    gaps = [a - b for a, b in pairs]
+    expected = sum(gap**2 for gap in gaps) / len(gaps)
     assert value.item() == pytest.approx(expected, rel=1e-12)
-    gradient = [2 * (ours - theirs) / len(pairs) for ours, theirs in pairs]
+    gradient = [2 * gap / len(gaps) for gap in gaps]
     assert student.grad.flatten().tolist() == pytest.approx(gradient, rel=1e-12)
 
 

@@ -14,7 +14,7 @@ from mmkd.models.losses.lakd_loss import LAKDLoss, activation_map, attention_los
 from mmkd.testing import classification_batch
 
 #: Odd sizes; another size and other channels than the teacher; below the window.
-OURS = [
+STUDENT = [
     (2, 3, 7, 7),
     (2, 4, 7, 5),
     (2, 3, 3, 4),
@@ -22,7 +22,14 @@ OURS = [
     (2, 16, 2),
     (2, 3, 4, 4),
 ]
-THEIRS = [(2, 3, 7, 7), (2, 3, 3, 5), (2, 3, 6, 8), (2, 2, 1, 3), (2, 5, 3), (2, 10, 4)]
+TEACHER = [
+    (2, 3, 7, 7),
+    (2, 3, 3, 5),
+    (2, 3, 6, 8),
+    (2, 2, 1, 3),
+    (2, 5, 3),
+    (2, 10, 4),
+]
 STAGES = [f'backbone.layer{number}' for number in (1, 2, 3)]
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
 
@@ -32,11 +39,11 @@ def draw(shapes, seed=0, dtype=torch.float64):
     return [torch.randn(shape, generator=random, dtype=dtype) for shape in shapes]
 
 
-def build(ours=OURS, theirs=THEIRS, **kwargs):
+def build(student=STUDENT, teacher=TEACHER, **kwargs):
     torch.manual_seed(0)
     loss = LAKDLoss(**kwargs)
-    names = [f'module{level}' for level, _ in enumerate(ours)]
-    loss.fit(LossInputs('loss_x', list(ours), list(theirs), names, names, None))
+    names = [f'module{level}' for level, _ in enumerate(student)]
+    loss.fit(LossInputs('loss_x', list(student), list(teacher), names, names, None))
     return loss
 
 
@@ -107,7 +114,7 @@ def slow_map(maps, average, maximum, size):
     """Of one sample, ``(C, H, W)``: a list of scalars."""
     height, width = maps.shape[1:]
     rows, columns = min(size, height), min(size, width)
-    found = []
+    values = []
     for top in range(0, height - rows + 1, rows):
         for left in range(0, width - columns + 1, columns):
             sums = [
@@ -116,19 +123,19 @@ def slow_map(maps, average, maximum, size):
                 for column in range(columns)
             ]
             largest = sums[0]
-            for one in sums[1:]:
-                largest = one if one > largest else largest
-            found.append(average * sum(sums) / len(sums) + maximum * largest)
-    return found
+            for value in sums[1:]:
+                largest = value if value > largest else largest
+            values.append(average * sum(sums) / len(sums) + maximum * largest)
+    return values
 
 
 def slow_attention(student, teacher, *args):
     total = 0
-    for ours, theirs in zip(student, teacher):
-        maps = slow_map(ours, *args), slow_map(theirs, *args)
-        norms = [sum(one**2 for one in side) ** 0.5 for side in maps]
-        for one, other in zip(*maps):
-            total = total + (one / norms[0] - other / norms[1]) ** 2
+    for pair in zip(student, teacher):
+        maps = [slow_map(sample, *args) for sample in pair]
+        norms = [sum(value**2 for value in side) ** 0.5 for side in maps]
+        for value, reference in zip(*maps):
+            total = total + (value / norms[0] - reference / norms[1]) ** 2
     return total / len(student)
 
 
@@ -149,19 +156,19 @@ def slow_resize(maps, size):
     )
 
 
-def slow_loss(loss, student, teacher):
+def slow_loss(loss, students, teachers):
     total = 0
-    for ours, theirs, adapter in zip(student, teacher, loss.adapters):
-        ours, theirs = (slow_maps(side) for side in (ours, theirs))
-        size = [min(pair) for pair in zip(ours.shape[2:], theirs.shape[2:])]
-        ours, theirs = slow_resize(ours, size), slow_resize(theirs, size)
+    for student, teacher, adapter in zip(students, teachers, loss.adapters):
+        student, teacher = (slow_maps(side) for side in (student, teacher))
+        size = [min(pair) for pair in zip(student.shape[2:], teacher.shape[2:])]
+        student, teacher = slow_resize(student, size), slow_resize(teacher, size)
         args = loss.average, loss.maximum, loss.pool_size
-        attention = slow_attention(ours, theirs, *args)
-        if ours.size(1) != theirs.size(1):
+        attention = slow_attention(student, teacher, *args)
+        if student.size(1) != teacher.size(1):
             weight = adapter.weight[:, :, 0, 0]
-            ours = torch.einsum('oi,nihw->nohw', weight, ours)
-            ours = ours + adapter.bias[:, None, None]
-        local = sum(gap**2 for gap in (ours - theirs).flatten()) / theirs.numel()
+            student = torch.einsum('oi,nihw->nohw', weight, student)
+            student = student + adapter.bias[:, None, None]
+        local = sum(gap**2 for gap in (student - teacher).flatten()) / teacher.numel()
         total = total + loss.attention_weight * attention + loss.local_weight * local
     return total
 
@@ -184,24 +191,24 @@ class TestFormulas:
     def test_activation_map_equals_a_slow_one(self, shape, size, average, maximum):
         (maps,) = draw([(2, 3, *shape)])
         maps.requires_grad_()
-        found = activation_map(maps, average, maximum, size)
+        actual = activation_map(maps, average, maximum, size)
         rows, columns = (side // min(side, size) for side in shape)
-        assert found.shape == (2, rows, columns)
-        slow = [slow_map(one, average, maximum, size) for one in maps]
-        expected = torch.stack([torch.stack(one) for one in slow]).view_as(found)
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
-        (factors,) = draw([found.shape], seed=1)
-        ours, theirs = (
-            gradients((factors * one).sum(), maps)[0] for one in (found, expected)
+        assert actual.shape == (2, rows, columns)
+        slow = [slow_map(sample, average, maximum, size) for sample in maps]
+        expected = torch.stack([torch.stack(values) for values in slow]).view_as(actual)
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)
+        (factors,) = draw([actual.shape], seed=1)
+        gradient, reference = (
+            gradients((factors * value).sum(), maps)[0] for value in (actual, expected)
         )
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(gradient, reference, rtol=1e-10, atol=1e-12)
 
     def test_activation_map_does_not_see_which_channels_are_active(self):
         (maps,) = draw([(2, 5, 4, 6)])
         order = [3, 0, 4, 1, 2]
-        found = activation_map(maps)
-        torch.testing.assert_close(found, activation_map(maps[:, order]))
-        assert not torch.allclose(found, activation_map(maps.flip(3)))
+        plain = activation_map(maps)
+        torch.testing.assert_close(plain, activation_map(maps[:, order]))
+        assert not torch.allclose(plain, activation_map(maps.flip(3)))
 
     def test_attention_does_not_see_sizes_of_features_but_where_they_are(self):
         student, teacher = draw([(2, 3, 6, 6), (2, 5, 6, 6)])
@@ -224,34 +231,34 @@ class TestFormulas:
     )
     def test_the_sum_over_parts_equals_a_slow_one(self, kwargs):
         loss = build(**kwargs).double()
-        student, teacher = draw(OURS), draw(THEIRS, seed=1)
+        student, teacher = draw(STUDENT), draw(TEACHER, seed=1)
         learned = [*map(torch.Tensor.requires_grad_, student), *loss.parameters()]
         value = call(loss, student, teacher)
         expected = slow_loss(loss, student, teacher)
         assert value.item() == pytest.approx(expected.item(), rel=1e-10)
-        ours = gradients(value, *learned)
-        theirs = torch.autograd.grad(expected, learned, materialize_grads=True)
-        for one, other in zip(ours, theirs):
-            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+        actual = gradients(value, *learned)
+        references = torch.autograd.grad(expected, learned, materialize_grads=True)
+        for gradient, reference in zip(actual, references):
+            torch.testing.assert_close(gradient, reference, rtol=1e-10, atol=1e-12)
 
     def test_zero_value_and_gradient_where_both_are_equal(self):
         shapes = [(2, 3, 7, 7), (2, 4, 2, 2), (2, 16, 3)]
         loss = build(shapes, shapes)
         student, teacher = draw(shapes), draw(shapes)
-        student = [one.requires_grad_() for one in student]
+        student = [maps.requires_grad_() for maps in student]
         value = call(loss, student, teacher)
         assert value == 0 and not list(loss.parameters())
-        assert not any(one.any() for one in gradients(value, *student))
+        assert not any(gradient.any() for gradient in gradients(value, *student))
 
     def test_unchanged_by_doubling_the_batch_and_by_the_order_of_samples(self):
         loss = build().double()
-        student, teacher = draw(OURS), draw(THEIRS, seed=1)
+        student, teacher = draw(STUDENT), draw(TEACHER, seed=1)
         once = call(loss, student, teacher)
         doubled = [
-            [torch.cat([one, one]) for one in side] for side in (student, teacher)
+            [torch.cat([maps, maps]) for maps in side] for side in (student, teacher)
         ]
         torch.testing.assert_close(call(loss, *doubled), once)
-        flipped = [[one.flip(0) for one in side] for side in (student, teacher)]
+        flipped = [[maps.flip(0) for maps in side] for side in (student, teacher)]
         torch.testing.assert_close(call(loss, *flipped), once)
 
 
@@ -260,55 +267,57 @@ class TestFormulas:
 def test_finite_for_huge_and_for_no_features(dtype, scale):
     loss = build()
     student, teacher = (
-        [(scale * one.clamp(-3, 3)).to(dtype) for one in draw(shapes, seed)]
-        for seed, shapes in enumerate((OURS, THEIRS))
+        [(scale * maps.clamp(-3, 3)).to(dtype) for maps in draw(shapes, seed)]
+        for seed, shapes in enumerate((STUDENT, TEACHER))
     )
-    student = [one.requires_grad_() for one in student]
+    student = [maps.requires_grad_() for maps in student]
     with torch.autocast('cpu', torch.bfloat16):
         value = call(loss, student, teacher)
     assert value.dtype == torch.float32 and value.isfinite()
-    found = gradients(value, *student, *loss.parameters())
-    assert all(one.isfinite().all() for one in found)
+    actual = gradients(value, *student, *loss.parameters())
+    assert all(gradient.isfinite().all() for gradient in actual)
 
 
 @pytest.mark.parametrize('learned_early', [False, True])
 def test_does_not_wait_for_the_device(learned_early):
     """A fake tensor has no value to wait for: reading one raises."""
     loss = build()
-    drawn = [draw(shapes, dtype=torch.float32) for shapes in (OURS, THEIRS)]
+    drawn = [draw(shapes, dtype=torch.float32) for shapes in (STUDENT, TEACHER)]
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         student, teacher = (list(map(mode.from_tensor, side)) for side in drawn)
-        student = [one.requires_grad_() for one in student]
+        student = [maps.requires_grad_() for maps in student]
         if learned_early:
             loss._learned = {
                 level: loss.part(level, student[level], teacher[level])
                 for level in range(3)
             }
         loss(student, teacher).backward()
-    assert all(one.grad is not None for one in student)
+    assert all(maps.grad is not None for maps in student)
 
 
 def test_one_part_without_attention_is_fitnet():
     """And the cross-entropy, with the gradient of all of the student."""
     on = STAGES[1]
-    ours = lakd(on, attention_weight=0, local_weight=0.7)
-    theirs = distiller(dict(loss_fitnet=dict(type='FitNetLoss', on=on, weight=0.7)))
-    theirs.student.load_state_dict(ours.student.state_dict())
-    theirs.teachers['teacher'].model.load_state_dict(
-        ours.teachers['teacher'].model.state_dict()
+    by_parts = lakd(on, attention_weight=0, local_weight=0.7)
+    fitnet = distiller(dict(loss_fitnet=dict(type='FitNetLoss', on=on, weight=0.7)))
+    fitnet.student.load_state_dict(by_parts.student.state_dict())
+    fitnet.teachers['teacher'].model.load_state_dict(
+        by_parts.teachers['teacher'].model.state_dict()
     )
-    (adapter,) = ours.distill['loss_lakd'].loss.adapters
-    theirs.distill['loss_fitnet'].adapters[0].load_state_dict(adapter.state_dict())
+    (adapter,) = by_parts.distill['loss_lakd'].loss.adapters
+    fitnet.distill['loss_fitnet'].adapters[0].load_state_dict(adapter.state_dict())
     totals = []
-    for model in (ours, theirs):
+    for model in (by_parts, fitnet):
         total, _ = model.parse_losses(losses_of(model, torch.float64))
         total.backward()
         totals.append(total.item())
     assert totals[0] == pytest.approx(totals[1], rel=1e-12)
-    pairs = zip(ours.student.named_parameters(), theirs.student.parameters())
-    for (name, one), other in pairs:
-        assert one.grad.any(), name
-        torch.testing.assert_close(one.grad, other.grad, rtol=1e-10, atol=1e-14)
+    pairs = zip(by_parts.student.named_parameters(), fitnet.student.parameters())
+    for (name, parameter), reference in pairs:
+        assert parameter.grad.any(), name
+        torch.testing.assert_close(
+            parameter.grad, reference.grad, rtol=1e-10, atol=1e-14
+        )
 
 
 FIRST, SECOND = 'backbone.stages.0', 'backbone.stages.1'
@@ -333,19 +342,19 @@ def test_tokens_are_taken_as_maps_and_cut(student, teacher, on):
     student = dict(model.student.named_parameters())
     # Swin runs a stage's downsampling behind it.
     first = [
-        one
-        for name, one in student.items()
+        parameter
+        for name, parameter in student.items()
         if name.startswith(on['student'][0]) and 'downsample' not in name
     ]
     behind = list(model.student.get_submodule(on['student'][1]).parameters())
     losses['loss_student'].backward(retain_graph=True)
-    assert first and all(one.grad is None for one in first)
-    assert all(one.grad is not None for one in behind)
+    assert first and all(parameter.grad is None for parameter in first)
+    assert all(parameter.grad is not None for parameter in behind)
     model.zero_grad()
     losses['loss_lakd'].backward()
     own = [*first, *behind, *model.distill.parameters()]
-    assert all(one.grad is not None for one in own)
-    assert any(one.grad.any() for one in first)
+    assert all(parameter.grad is not None for parameter in own)
+    assert any(parameter.grad.any() for parameter in first)
 
 
 class TestInATraining:
@@ -359,11 +368,11 @@ class TestInATraining:
         torch.testing.assert_close(log['loss'], total)
 
     def test_terms_of_the_log_are_weighted_and_summed_over_parts(self):
-        shapes = OURS[:2], THEIRS[:2]
+        shapes = STUDENT[:2], TEACHER[:2]
         sides = draw(shapes[0]), draw(shapes[1], seed=1)
         loss = build(*shapes, attention_weight=0.7, local_weight=0.2).double()
         value = call(loss, *sides)
-        assert not any(one.requires_grad for one in loss.parts.values())
+        assert not any(part.requires_grad for part in loss.parts.values())
         expected = {}
         for name in ('attention', 'local'):
             weights = dict(attention_weight=0, local_weight=0)
@@ -385,8 +394,10 @@ class TestInATraining:
         resumed = lakd()
         resumed.load_state_dict(state)
         logs = [
-            one.train_step(classification_batch(seed=2), build_optim_wrapper(one, SGD))
-            for one in (model, resumed)
+            twin.train_step(
+                classification_batch(seed=2), build_optim_wrapper(twin, SGD)
+            )
+            for twin in (model, resumed)
         ]
         assert logs[0] == logs[1]
         assert all(map(torch.equal, model.parameters(), resumed.parameters()))
@@ -395,7 +406,7 @@ class TestInATraining:
         model = lakd()
         copied = copy.deepcopy(model)
         losses_of(copied)['loss_lakd'].backward()
-        assert all(one.grad is None for one in model.parameters())
+        assert all(parameter.grad is None for parameter in model.parameters())
         assert copied.student.backbone.stem[0].weight.grad.any()
 
 
@@ -431,8 +442,8 @@ class TestErrors:
 
     def test_modules_with_several_maps(self):
         both = copy.deepcopy([SMALL, BIG])
-        for one in both:
-            one['backbone']['out_indices'] = (0, 1, 2)
+        for config in both:
+            config['backbone']['out_indices'] = (0, 1, 2)
         entry = dict(type='LAKDLoss', on='backbone')
         with pytest.raises(
             ConfigError, match=r'^loss_lakd .*: 1 modules put out 3 maps'

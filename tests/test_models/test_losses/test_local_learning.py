@@ -54,13 +54,13 @@ def network(depth, widths):
     )
 
 
-def distiller(on=STAGES, extra=(), depth=8, their_widths=(4, 5, 12, 24), **lakd):
+def distiller(on=STAGES, extra=(), depth=8, teacher_widths=(4, 5, 12, 24), **lakd):
     torch.manual_seed(0)
     losses = dict(loss_lakd=dict(type='LAKDLoss', on=on, **lakd), **dict(extra))
     return Distiller(
         network(depth, (4, 4, 8, 12)),
         losses,
-        teacher=dict(config=network(14, their_widths), allow_untrained=True),
+        teacher=dict(config=network(14, teacher_widths), allow_untrained=True),
         probe_size=(32, 32),
     )
 
@@ -77,16 +77,16 @@ def losses_of(model, dtype=torch.float32):
 def level_losses(model):
     """What a step logs, and the loss of each level, with its graph."""
     loss = model.distill['loss_lakd'].loss
-    part, found = loss.part, {}
+    part, levels = loss.part, {}
 
     def keep(level, *sides):
-        found[level] = part(level, *sides)
-        return found[level]
+        levels[level] = part(level, *sides)
+        return levels[level]
 
     loss.part = keep
     # Values whose gradient is known take the place of those that had a graph.
-    loss.register_forward_pre_hook(lambda *args: found.update(loss._learned))
-    return losses_of(model), found
+    loss.register_forward_pre_hook(lambda *args: levels.update(loss._learned))
+    return losses_of(model), levels
 
 
 def trained_by(value, model):
@@ -95,8 +95,12 @@ def trained_by(value, model):
     gradients = torch.autograd.grad(
         value, list(named.values()), retain_graph=True, allow_unused=True
     )
-    found = {name: one for name, one in zip(named, gradients) if one is not None}
-    return set(found), {name for name, one in found.items() if one.any()}
+    reached = {
+        name: gradient
+        for name, gradient in zip(named, gradients)
+        if gradient is not None
+    }
+    return set(reached), {name for name, gradient in reached.items() if gradient.any()}
 
 
 def inside(model, modules):
@@ -148,7 +152,7 @@ def test_no_value_of_the_forward_pass_changes(on):
     assert cut.keys() == whole.keys() and 'loss_student' in cut
     assert all(torch.equal(cut[key], whole[key]) for key in cut)
     # The cuts were there: the first weights took another step.
-    weights = [one.student.backbone.stem[0].weight for one in (model, uncut)]
+    weights = [trained.student.backbone.stem[0].weight for trained in (model, uncut)]
     assert not torch.equal(*weights)
 
 
@@ -194,7 +198,7 @@ BEHIND = {
 @pytest.mark.parametrize('case', BEHIND)
 def test_cuts_as_asked_for(case, monkeypatch):
     paths, behind = BEHIND[case]
-    found, values = [], []
+    gradients, values = [], []
     for kind in (LocalLearning, LateLearning):
         use(monkeypatch, kind)
         model = distiller(cuts=paths)
@@ -204,10 +208,10 @@ def test_cuts_as_asked_for(case, monkeypatch):
         values.append([losses['attention_lakd'], losses['local_lakd']])
         assert torch.allclose(sum(values[-1]), losses['loss_lakd'], rtol=1e-12)
         losses['loss_lakd'].backward()
-        found.append([parameter.grad for parameter in model.parameters()])
+        gradients.append([parameter.grad for parameter in model.parameters()])
     assert all(map(torch.equal, *values))
-    for ours, theirs in zip(*found):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
+    for early, late in zip(*gradients):
+        torch.testing.assert_close(early, late, rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize('paths', [['backbone.stem'], 'backbone.layer1'])
@@ -228,20 +232,20 @@ OTHERS = {
 @pytest.mark.parametrize('weight', [1.0, 0.3])
 @pytest.mark.parametrize('others', OTHERS)
 def test_gradients_add_up_as_in_one_backward(others, weight, monkeypatch):
-    found = []
+    gradients = []
     for kind in (LocalLearning, LateLearning):
         use(monkeypatch, kind)
         model = distiller(extra=OTHERS[others], weight=weight)
         losses = losses_of(model, torch.float64)
         model.parse_losses(losses)[0].backward()
-        found.append([parameter.grad for parameter in model.parameters()])
-    for ours, theirs in zip(*found):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-13)
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for early, late in zip(*gradients):
+        torch.testing.assert_close(early, late, rtol=1e-9, atol=1e-13)
 
 
 def maps_kept(model):
     """How many maps are kept for backward when the second stage begins."""
-    kept, found = weakref.WeakSet(), []
+    kept, counts = weakref.WeakSet(), []
 
     class Kept:
         def __init__(self, tensor):
@@ -249,14 +253,14 @@ def maps_kept(model):
             kept.add(self)
 
     def count(module, args):
-        alive = [one.tensor for one in kept]
-        found.append(sum(one.dim() == 4 and len(one) == N for one in alive))
+        alive = [held.tensor for held in kept]
+        counts.append(sum(tensor.dim() == 4 and len(tensor) == N for tensor in alive))
 
     model.student.backbone.layer2.register_forward_pre_hook(count)
-    with torch.autograd.graph.saved_tensors_hooks(Kept, lambda one: one.tensor):
+    with torch.autograd.graph.saved_tensors_hooks(Kept, lambda held: held.tensor):
         losses = losses_of(model)
     model.parse_losses(losses)[0].backward()
-    return found[-1]
+    return counts[-1]
 
 
 def test_activations_are_freed_before_the_next_part(monkeypatch):
@@ -282,8 +286,8 @@ def test_small_gradients_survive_half_precision(monkeypatch):
                 losses = losses_of(model)
             losses['loss_lakd'].backward()
             gradients.append(model.student.backbone.stem[0].weight.grad)
-        ours, true = gradients
-        return ((ours - true).norm() / true.norm()).item()
+        actual, true = gradients
+        return ((actual - true).norm() / true.norm()).item()
 
     assert error(local_learning.SCALE) < 0.02
     assert error(1.0) > 0.2
@@ -303,9 +307,9 @@ class TestWhereNothingIsCut:
             losses = model(*data, mode='loss')
             model.parse_losses(losses)[0].backward()
             assert torch.equal(weight.grad, plain) != is_cut
-            adapters = [one.grad for one in model.distill.parameters()]
+            adapters = [parameter.grad for parameter in model.distill.parameters()]
             assert len(adapters) == 6
-            assert all(one is not None and one.any() == is_cut for one in adapters)
+            assert all(grad is not None and grad.any() == is_cut for grad in adapters)
 
     def test_in_prediction(self, monkeypatch):
         model = distiller().eval()
@@ -316,19 +320,19 @@ class TestWhereNothingIsCut:
                 raise AssertionError
 
         use(monkeypatch, Forbidden)
-        ours = model(data['inputs'], data['data_samples'], mode='predict')
-        theirs = model.student(data['inputs'], data['data_samples'], mode='predict')
-        for one, other in zip(ours, theirs):
-            assert torch.equal(one.pred_score, other.pred_score)
+        predicted = model(data['inputs'], data['data_samples'], mode='predict')
+        expected = model.student(data['inputs'], data['data_samples'], mode='predict')
+        for sample, reference in zip(predicted, expected):
+            assert torch.equal(sample.pred_score, reference.pred_score)
         # Nor in a gradient that somebody asks of the logits.
         model(data['inputs'], mode='tensor')[0].sum().backward()
         assert model.student.backbone.stem[0].weight.grad.any()
 
     def test_after_a_step(self):
         model = distiller()
-        before = [len(one._forward_hooks) for one in model.modules()]
+        before = [len(module._forward_hooks) for module in model.modules()]
         losses_of(model)
-        assert [len(one._forward_hooks) for one in model.modules()] == before
+        assert [len(module._forward_hooks) for module in model.modules()] == before
 
 
 def test_nothing_is_learned_where_gradients_are_off():
@@ -342,7 +346,7 @@ def test_nothing_is_learned_where_gradients_are_off():
 
 @pytest.mark.parametrize('first_width', [4, 5], ids=['no adapter', 'an adapter'])
 def test_frozen_first_stages(first_width):
-    model = distiller(their_widths=(4, first_width, 12, 24))
+    model = distiller(teacher_widths=(4, first_width, 12, 24))
     expected = losses_of(model)['loss_lakd'].detach()
     frozen = [model.student.backbone.stem, model.student.backbone.layer1]
     for module in frozen:
@@ -383,15 +387,15 @@ def test_stages_that_a_neck_takes_as_well():
         lambda module, args, output: seen.update(maps=output)
     )
     losses_of(model)
-    assert [one.requires_grad for one in seen['maps']] == [False] * 3 + [True]
+    assert [maps.requires_grad for maps in seen['maps']] == [False] * 3 + [True]
 
 
 def test_detached_keeps_containers_and_values():
     leaf = torch.ones(2, requires_grad=True)
     value = dict(a=(leaf * 2, (4, 5)), b=[leaf * 3], c='name')
-    found = detached(value)
-    assert found['a'][1] == (4, 5) and found['c'] == 'name'
-    assert isinstance(found['a'], tuple) and isinstance(found['b'], list)
-    pairs = (found['a'][0], value['a'][0]), (found['b'][0], value['b'][0])
-    for ours, theirs in pairs:
-        assert torch.equal(ours, theirs) and not ours.requires_grad
+    result = detached(value)
+    assert result['a'][1] == (4, 5) and result['c'] == 'name'
+    assert isinstance(result['a'], tuple) and isinstance(result['b'], list)
+    pairs = (result['a'][0], value['a'][0]), (result['b'][0], value['b'][0])
+    for tensor, original in pairs:
+        assert torch.equal(tensor, original) and not tensor.requires_grad

@@ -54,18 +54,18 @@ class TestEveryLogitLoss:
         assert student.grad.abs().max() < 1e-7
 
     def test_levels_are_averaged(self, loss):
-        one, two = draw(seed=0), draw(seed=1)
-        both = loss(*([a, b] for a, b in zip(one, two)))
-        mean = (call(loss, *one) + call(loss, *two)) / 2
+        first, second = draw(seed=0), draw(seed=1)
+        both = loss(*([a, b] for a, b in zip(first, second)))
+        mean = (call(loss, *first) + call(loss, *second)) / 2
         assert both.item() == pytest.approx(mean.item(), rel=1e-12)
 
 
 class TestLumiNet:
     def test_a_batch_of_one_gives_nothing_and_says_so(self, caplog, monkeypatch):
-        said = []
+        logged = []
         monkeypatch.setattr(
             'mmkd.models.losses.luminet_loss.print_log',
-            lambda message, **kwargs: said.append(message),
+            lambda message, **kwargs: logged.append(message),
         )
         student, teacher, labels = draw(batch=1)
         loss = LumiNetLoss()
@@ -73,7 +73,7 @@ class TestLumiNet:
             value = call(loss, student, teacher, labels)
         value.backward()
         assert value.item() == 0 and student.grad.abs().sum() == 0
-        assert len(said) == 1 and 'batch of one' in said[0]
+        assert len(logged) == 1 and 'batch of one' in logged[0]
 
     def test_unchanged_by_scale_and_shift_of_a_class_column(self):
         student, teacher, _ = draw(batch=64, student_scale=3.0)
@@ -128,12 +128,12 @@ class TestDKD:
         """alpha = 1 and beta = 1 - p_T,y give KD, sample by sample."""
         student, teacher, labels = draw()
         for row in range(8):
-            one = slice(row, row + 1)
-            confidence = torch.softmax(teacher[one] / 4.0, 1)[0, labels[row]].item()
+            rows = slice(row, row + 1)
+            confidence = torch.softmax(teacher[rows] / 4.0, 1)[0, labels[row]].item()
             split = dkd_rows(
-                student[one], teacher[one], labels[one], 1.0, 1 - confidence, 4.0
+                student[rows], teacher[rows], labels[rows], 1.0, 1 - confidence, 4.0
             ).mean()
-            whole = kd_loss(student[one], teacher[one], 4.0)
+            whole = kd_loss(student[rows], teacher[rows], 4.0)
             assert split.item() == pytest.approx(whole.item(), rel=1e-9)
 
     def test_the_non_target_part_ignores_the_target_logit(self):

@@ -188,7 +188,9 @@ class TestPlainTensors:
         value.backward()
         assert value == 0
         learned = [student, *loss.parameters()]
-        assert all(one.grad is not None and not one.grad.any() for one in learned)
+        assert all(
+            tensor.grad is not None and not tensor.grad.any() for tensor in learned
+        )
 
 
 @those(lambda name: CASES[name].learns)
@@ -362,7 +364,7 @@ def test_unikd_is_fitted_to_lists():
     sides[0] = [side.bfloat16().requires_grad_() for side in sides[0]]
     value = loss(*sides)
     value.backward()
-    assert value.dtype == torch.float32 and all(one.grad.any() for one in sides[0])
+    assert value.dtype == torch.float32 and all(side.grad.any() for side in sides[0])
     assert not any('loss' in part for part in loss.parts)
     with pytest.raises(ConfigError, match='^UniKDLoss: UniKD needs one map'):
         losses.UniKDLoss().fit_to(sides[0][1], sides[1][1])

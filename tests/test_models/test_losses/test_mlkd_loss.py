@@ -44,14 +44,14 @@ def correlations_in_loops(student, teacher, tau):
     classes = batch = 0.0
     for i in range(k):
         for j in range(k):
-            theirs = sum(q[b][i] * q[b][j] for b in range(n))
-            ours = sum(p[b][i] * p[b][j] for b in range(n))
-            classes += (theirs - ours) ** 2 / k
+            of_teacher = sum(q[b][i] * q[b][j] for b in range(n))
+            of_student = sum(p[b][i] * p[b][j] for b in range(n))
+            classes += (of_teacher - of_student) ** 2 / k
     for i in range(n):
         for j in range(n):
-            theirs = sum(q[i][c] * q[j][c] for c in range(k))
-            ours = sum(p[i][c] * p[j][c] for c in range(k))
-            batch += (theirs - ours) ** 2 / n
+            of_teacher = sum(q[i][c] * q[j][c] for c in range(k))
+            of_student = sum(p[i][c] * p[j][c] for c in range(k))
+            batch += (of_teacher - of_student) ** 2 / n
     return classes + batch
 
 

@@ -12,9 +12,9 @@ from mmkd.models.losses.nst_loss import NSTLoss, nst_loss
 
 def draw(student=(4, 3, 8, 8), teacher=(4, 5, 4, 4), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    ours = torch.randn(student, generator=generator, dtype=torch.float64)
-    theirs = torch.randn(teacher, generator=generator, dtype=torch.float64)
-    return ours.requires_grad_(), theirs
+    student_maps = torch.randn(student, generator=generator, dtype=torch.float64)
+    teacher_maps = torch.randn(teacher, generator=generator, dtype=torch.float64)
+    return student_maps.requires_grad_(), teacher_maps
 
 
 def inputs(student, teacher):
@@ -31,8 +31,8 @@ def slow(student, teacher):
     """The squared distance of mean embeddings, which the kernel is a product of."""
     total = 0
     for pair in zip(student, teacher):
-        ours, theirs = map(_mean_embedding, pair)
-        total = total + ((ours - theirs) ** 2).sum()
+        student_mean, teacher_mean = map(_mean_embedding, pair)
+        total = total + ((student_mean - teacher_mean) ** 2).sum()
     return total / len(student)
 
 
@@ -51,7 +51,9 @@ def test_equals_the_formula(pooled):
         large if pooled == 'teacher' else (2, 6, 3, 4),
     )
     fast = nst_loss(student, teacher)
-    small = [_halved(one) if one.shape[2] == 6 else one for one in (student, teacher)]
+    small = [
+        _halved(maps) if maps.shape[2] == 6 else maps for maps in (student, teacher)
+    ]
     reference = slow(*small)
     assert fast.item() == pytest.approx(reference.item(), rel=1e-9)
     gradients = [torch.autograd.grad(value, student)[0] for value in (fast, reference)]
@@ -92,7 +94,9 @@ def test_unchanged_by_doubling_and_by_the_order_of_samples():
 def test_levels_are_summed():
     levels = [draw(), draw((4, 3, 4, 4), (4, 5, 2, 2), seed=1)]
     both = NSTLoss()(*map(list, zip(*levels)), [None, None])
-    assert both.item() == pytest.approx(sum(nst_loss(*one).item() for one in levels))
+    assert both.item() == pytest.approx(
+        sum(nst_loss(*level).item() for level in levels)
+    )
 
 
 class LargestTensor(TorchDispatchMode):
@@ -116,7 +120,7 @@ def test_memory_is_no_product_of_channels_and_pixels():
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 def test_exact_for_huge_features(dtype):
-    student, teacher = ((one.detach() * 1e4).to(dtype) for one in draw())
+    student, teacher = ((maps.detach() * 1e4).to(dtype) for maps in draw())
     value = NSTLoss()([student.requires_grad_()], [teacher], [None])
     value.backward()
     assert value.dtype == torch.float32 and student.grad.isfinite().all()

@@ -63,9 +63,9 @@ def test_enhancement_pulls_towards_the_target():
 
 
 def test_stages_are_summed():
-    one, two = draw(seed=0), draw(seed=1)
-    both = OFALoss()(*([a, b] for a, b in zip(one, two)))
-    total = call(OFALoss(), *one) + call(OFALoss(), *two)
+    first, second = draw(seed=0), draw(seed=1)
+    both = OFALoss()(*([a, b] for a, b in zip(first, second)))
+    total = call(OFALoss(), *first) + call(OFALoss(), *second)
     assert both.item() == pytest.approx(total.item(), rel=1e-12)
 
 

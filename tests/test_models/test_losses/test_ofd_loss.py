@@ -35,10 +35,10 @@ def make_teacher():
     return SimpleNamespace(model=network.requires_grad_(False))
 
 
-def build(norms=('layer1.1', 'layer2'), ours=SHAPES, theirs=SHAPES, taps=None):
+def build(norms=('layer1.1', 'layer2'), student=SHAPES, teacher=SHAPES, taps=None):
     loss = OFDLoss(norms)
     taps = taps or ['layer1', 'layer2']
-    loss.fit(LossInputs('loss_x', ours, theirs, taps, taps, make_teacher()))
+    loss.fit(LossInputs('loss_x', student, teacher, taps, taps, make_teacher()))
     return loss
 
 
@@ -58,15 +58,15 @@ class TestDistance:
                         cell = teacher[n, c, h * rows : (h + 1) * rows]
                         cell = cell[:, w * columns : (w + 1) * columns]
                         target = max(cell.mean().item(), MARGIN[c].item())
-                        ours = student[n, c, h, w].item()
-                        if ours > target or target > 0:
-                            expected += (ours - target) ** 2 / 2
-                            gradient[n, c, h, w] = ours - target
+                        feature = student[n, c, h, w].item()
+                        if feature > target or target > 0:
+                            expected += (feature - target) ** 2 / 2
+                            gradient[n, c, h, w] = feature - target
         assert value.item() == pytest.approx(expected, rel=1e-12)
         torch.testing.assert_close(student.grad, gradient, rtol=1e-12, atol=1e-14)
 
     @pytest.mark.parametrize(
-        'ours, theirs, expected',
+        'student_value, teacher_value, expected',
         [
             (-3.0, -0.2, 0),  # both below zero, the student further
             (-0.1, -0.2, 0.1**2),
@@ -77,9 +77,11 @@ class TestDistance:
         ],
     )
     def test_below_zero_only_what_exceeds_the_teacher_counts(
-        self, ours, theirs, expected
+        self, student_value, teacher_value, expected
     ):
-        student, teacher = (torch.full((1, 1, 1, 1), side) for side in (ours, theirs))
+        student, teacher = (
+            torch.full((1, 1, 1, 1), side) for side in (student_value, teacher_value)
+        )
         value = ofd_loss(student, teacher, torch.tensor(-0.5).view(1, 1, 1))
         assert value.item() == pytest.approx(expected, rel=1e-5)
 
@@ -120,9 +122,11 @@ class TestLoss:
         norms = make_teacher().model
         values = [
             ofd_loss(
-                ours, theirs, expected_negative(norm.bias, norm.weight)[:, None, None]
+                student_maps,
+                teacher_maps,
+                expected_negative(norm.bias, norm.weight)[:, None, None],
             )
-            for ours, theirs, norm in zip(
+            for student_maps, teacher_maps, norm in zip(
                 student, teacher, [norms.layer1[1], norms.layer2]
             )
         ]
@@ -147,8 +151,8 @@ class TestLoss:
     @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
     def test_finite_for_huge_features(self, dtype):
         student, teacher = (
-            [maps.clamp(-3, 3).mul(1e4).to(dtype) for maps in (one, draw(5, 2, 2))]
-            for one in (draw(3, 4, 4), -draw(3, 4, 4))
+            [maps.clamp(-3, 3).mul(1e4).to(dtype) for maps in (shallow, draw(5, 2, 2))]
+            for shallow in (draw(3, 4, 4), -draw(3, 4, 4))
         )
         student[0].requires_grad_()
         value = build()(student, teacher, [None, None])
@@ -159,7 +163,7 @@ class TestLoss:
 
 class TestWrongInputs:
     @pytest.mark.parametrize(
-        'norms, said',
+        'norms, sentence',
         [
             (['layer1', 'layer2'], "'layer1' is a Sequential, no batch norm"),
             (['layer1.0', 'layer2'], "'layer1.0' is a Conv2d, no batch norm"),
@@ -169,17 +173,17 @@ class TestWrongInputs:
             (None, "'layer1' is a Sequential, no batch norm"),
         ],
     )
-    def test_a_wrong_batch_norm(self, norms, said):
-        with pytest.raises(ConfigError, match=said):
+    def test_a_wrong_batch_norm(self, norms, sentence):
+        with pytest.raises(ConfigError, match=sentence):
             build(norms)
 
     def test_other_channels_without_an_adapter(self):
         with pytest.raises(ConfigError, match="adapter=dict.type='ConvNormAdapter'"):
-            build(ours=[(2, 2, 4, 4), (2, 5, 2, 2)])
+            build(student=[(2, 2, 4, 4), (2, 5, 2, 2)])
 
     def test_pooled_features(self):
         with pytest.raises(ConfigError, match=r'maps .* got shape \(2, 3\)'):
-            build(ours=[(2, 3), (2, 5)], theirs=[(2, 3), (2, 5)])
+            build(student=[(2, 3), (2, 5)], teacher=[(2, 3), (2, 5)])
 
     @pytest.mark.parametrize('wrong', ['layer1.1', [1, 2], 3])
     def test_bad_arguments(self, wrong):

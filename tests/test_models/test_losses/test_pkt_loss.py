@@ -11,9 +11,9 @@ from mmkd.models.losses.pkt_loss import PKTLoss, pkt_loss
 
 def draw(student=(5, 4), teacher=(5, 7), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    ours = torch.randn(student, generator=generator, dtype=torch.float64)
-    theirs = torch.randn(teacher, generator=generator, dtype=torch.float64)
-    return ours.requires_grad_(), theirs
+    student_features = torch.randn(student, generator=generator, dtype=torch.float64)
+    teacher_features = torch.randn(teacher, generator=generator, dtype=torch.float64)
+    return student_features.requires_grad_(), teacher_features
 
 
 @pytest.mark.golden('probabilistic')
@@ -25,8 +25,8 @@ def test_equals_the_authors_figures(golden):
 def slow(student, teacher, eps):
     count, total = len(student), 0
     for i in range(count):
-        ours, theirs = (_probabilities(side, i, eps) for side in (student, teacher))
-        for p, q in zip(theirs, ours):
+        rows = (_probabilities(side, i, eps) for side in (student, teacher))
+        for q, p in zip(*rows):
             total = total + p * torch.log((p + eps) / (q + eps))
     return total / count**2
 
@@ -81,7 +81,7 @@ def test_a_batch_of_one_gives_nothing():
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 def test_exact_for_huge_features(dtype):
-    student, teacher = ((one.detach() * 1e4).to(dtype) for one in draw())
+    student, teacher = ((features.detach() * 1e4).to(dtype) for features in draw())
     value = PKTLoss()([student.requires_grad_()], [teacher], [None])
     value.backward()
     assert value.dtype == torch.float32 and student.grad.isfinite().all()
@@ -90,7 +90,7 @@ def test_exact_for_huge_features(dtype):
 
 
 def test_finite_for_features_of_zero():
-    student, teacher = (one.detach().float() for one in draw())
+    student, teacher = (features.detach().float() for features in draw())
     student[:2], teacher[1:3] = 0, 0
     value = PKTLoss()([student.requires_grad_()], [teacher], [None])
     value.backward()
@@ -99,8 +99,8 @@ def test_finite_for_features_of_zero():
 
 def test_finite_for_opposite_samples():
     """Of 64 pairs of them some have a cosine that is rounded to below -1."""
-    one = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)) * 1e3
-    student = torch.cat([one, -one]).requires_grad_()
+    samples = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)) * 1e3
+    student = torch.cat([samples, -samples]).requires_grad_()
     teacher = torch.rand(128, 3, generator=torch.Generator().manual_seed(1))
     value = PKTLoss(eps=1e-12)([student], [teacher], [None])
     value.backward()

@@ -21,8 +21,8 @@ from mmkd.testing import (
 )
 
 #: Of the student and of the teacher, from shallow to deep; the last level is pooled.
-OURS = [(4, 3, 6, 6), (4, 5, 3, 3), (4, 7, 3, 2), (4, 7)]
-THEIRS = [(4, 6, 12, 12), (4, 8, 6, 5), (4, 9, 3, 2), (4, 9)]
+STUDENT = [(4, 3, 6, 6), (4, 5, 3, 3), (4, 7, 3, 2), (4, 7)]
+TEACHER = [(4, 6, 12, 12), (4, 8, 6, 5), (4, 9, 3, 2), (4, 9)]
 STAGES = [f'backbone.layer{n}' for n in (1, 2, 3, 4)]
 
 
@@ -31,10 +31,10 @@ def draw(shapes, seed=0, dtype=torch.float64):
     return [torch.randn(shape, generator=random, dtype=dtype) for shape in shapes]
 
 
-def build(ours=OURS, theirs=THEIRS, **kwargs):
+def build(student=STUDENT, teacher=TEACHER, **kwargs):
     torch.manual_seed(0)
     loss = ReviewKDLoss(**kwargs)
-    loss.fit(LossInputs('loss_x', list(ours), list(theirs), ['a'], ['b'], None))
+    loss.fit(LossInputs('loss_x', list(student), list(teacher), ['a'], ['b'], None))
     return loss
 
 
@@ -103,48 +103,48 @@ def slow_resize(maps, size):
     return maps[:, :, rows][:, :, :, columns]
 
 
-def slow_loss(loss, student, teacher):
+def slow_loss(loss, students, teachers):
     """Level by level from the deepest, in training mode."""
     value = residual = 0
-    for level in reversed(range(len(student))):
+    for level in reversed(range(len(students))):
         fusion = loss.fusions[level]
-        ours, theirs = student[level], teacher[level]
-        if ours.dim() == 2:
-            ours, theirs = ours[:, :, None, None], theirs[:, :, None, None]
+        student, teacher = students[level], teachers[level]
+        if student.dim() == 2:
+            student, teacher = student[:, :, None, None], teacher[:, :, None, None]
         conv, norm = fusion.reduce
-        mid = torch.einsum('oi,nihw->nohw', conv.weight[:, :, 0, 0], ours)
+        mid = torch.einsum('oi,nihw->nohw', conv.weight[:, :, 0, 0], student)
         mid = slow_norm(mid, norm)
-        if level < len(student) - 1:
+        if level < len(students) - 1:
             residual = slow_resize(residual, mid.shape[2:])
             conv = fusion.attend[0]
             both = torch.cat([mid, residual], dim=1)
             gates = torch.einsum('oi,nihw->nohw', conv.weight[:, :, 0, 0], both)
             gates = 1 / (1 + (-gates - conv.bias[:, None, None]).exp())
             mid = gates[:, :1] * mid + gates[:, 1:] * residual
-        residual = slow_resize(mid, theirs.shape[2:])
+        residual = slow_resize(mid, teacher.shape[2:])
         conv, norm = fusion.expand
         out = slow_norm(F.conv2d(residual, conv.weight, padding=1), norm)
-        value = value + hierarchical_context_loss(out, theirs)
+        value = value + hierarchical_context_loss(out, teacher)
     return value
 
 
 class TestFusion:
     def test_equals_a_slow_one(self):
         loss = build(mid_channels=5).double()
-        student, teacher = draw(OURS), draw(THEIRS, seed=1)
+        student, teacher = draw(STUDENT), draw(TEACHER, seed=1)
         learned = [*map(torch.Tensor.requires_grad_, student), *loss.parameters()]
         value = call(loss, student, teacher)
         expected = slow_loss(loss, student, teacher)
         assert value.item() == pytest.approx(expected.item(), rel=1e-10)
-        ours, theirs = (torch.autograd.grad(v, learned) for v in (value, expected))
-        for one, other in zip(ours, theirs):
-            torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-12)
+        gradients = [torch.autograd.grad(v, learned) for v in (value, expected)]
+        for gradient, reference in zip(*gradients):
+            torch.testing.assert_close(gradient, reference, rtol=1e-8, atol=1e-12)
 
     def test_deep_levels_reach_the_shallow_and_not_the_other_way_round(self):
-        loss = build(OURS[:3], THEIRS[:3]).double()
-        student, teacher = draw(OURS[:3]), draw(THEIRS[:3], seed=1)
+        loss = build(STUDENT[:3], TEACHER[:3]).double()
+        student, teacher = draw(STUDENT[:3]), draw(TEACHER[:3], seed=1)
         before = loss.fuse(student, teacher)
-        deeper = loss.fuse([*student[:2], student[2] + draw(OURS[2:3])[0]], teacher)
+        deeper = loss.fuse([*student[:2], student[2] + draw(STUDENT[2:3])[0]], teacher)
         assert not any(map(torch.equal, before, deeper))
         shallower = loss.fuse([student[0].square(), *student[1:]], teacher)
         assert not torch.equal(before[0], shallower[0])
@@ -175,7 +175,7 @@ class TestLoss:
 
     def test_unchanged_by_doubling_the_batch_and_by_the_order_of_samples(self):
         loss = build().double()
-        student, teacher = draw(OURS), draw(THEIRS, seed=1)
+        student, teacher = draw(STUDENT), draw(TEACHER, seed=1)
         once = call(loss, student, teacher).item()
         for change in (lambda side: torch.cat([side, side]), lambda side: side.flip(0)):
             changed = call(loss, *([*map(change, side)] for side in (student, teacher)))
@@ -186,7 +186,7 @@ class TestLoss:
         loss = build()
         student, teacher = (
             [maps.mul(1e4).to(dtype) for maps in side]
-            for side in (draw(OURS), draw(THEIRS, seed=1))
+            for side in (draw(STUDENT), draw(TEACHER, seed=1))
         )
         learned = [*map(torch.Tensor.requires_grad_, student), *loss.parameters()]
         with torch.autocast('cpu', torch.bfloat16):
@@ -197,8 +197,8 @@ class TestLoss:
 
     def test_finite_for_features_that_are_all_zero(self):
         loss = build().double()
-        student = [maps.zero_().requires_grad_() for maps in draw(OURS)]
-        value = call(loss, student, draw(THEIRS))
+        student = [maps.zero_().requires_grad_() for maps in draw(STUDENT)]
+        value = call(loss, student, draw(TEACHER))
         value.backward()
         assert value.isfinite() and student[0].grad.isfinite().all()
 

@@ -11,9 +11,9 @@ from mmkd.models.losses.rkd_loss import RKDLoss, rkd_loss
 
 def draw(student=(5, 4), teacher=(5, 7), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    ours = torch.randn(student, generator=generator, dtype=torch.float64)
-    theirs = torch.randn(teacher, generator=generator, dtype=torch.float64)
-    return ours.requires_grad_(), theirs
+    student_features = torch.randn(student, generator=generator, dtype=torch.float64)
+    teacher_features = torch.randn(teacher, generator=generator, dtype=torch.float64)
+    return student_features.requires_grad_(), teacher_features
 
 
 @pytest.mark.golden('relational')
@@ -24,12 +24,12 @@ def test_equals_the_authors_figures(golden):
 
 def slow(student, teacher, distance_weight, angle_weight):
     count, distance_part, angle_part = len(student), 0, 0
-    ours, theirs = map(_distances, (student, teacher))
+    of_student, of_teacher = map(_distances, (student, teacher))
     for i in range(count):
         for j in range(count):
             if j == i:
                 continue
-            distance_part = distance_part + huber(ours[i, j] - theirs[i, j])
+            distance_part = distance_part + huber(of_student[i, j] - of_teacher[i, j])
             for k in range(count):
                 if k == i:
                     continue
@@ -54,9 +54,9 @@ def _distances(features):
 
 
 def _angle(features, i, j, k):
-    one, other = features[j] - features[i], features[k] - features[i]
-    lengths = _length(one) * _length(other)
-    return (one * other).sum() / lengths if lengths else 0.0
+    to_j, to_k = features[j] - features[i], features[k] - features[i]
+    lengths = _length(to_j) * _length(to_k)
+    return (to_j * to_k).sum() / lengths if lengths else 0.0
 
 
 def _length(vector):
@@ -125,7 +125,7 @@ def test_a_batch_too_small_gives_nothing(count):
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 def test_exact_for_huge_features(dtype):
-    student, teacher = ((one.detach() * 1e4).to(dtype) for one in draw())
+    student, teacher = ((features.detach() * 1e4).to(dtype) for features in draw())
     value = RKDLoss()([student.requires_grad_()], [teacher], [None])
     value.backward()
     assert value.dtype == torch.float32 and student.grad.isfinite().all()

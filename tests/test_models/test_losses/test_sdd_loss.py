@@ -96,9 +96,11 @@ class TestTheFigures:
 
 def slow_kl(student, teacher, tau):
     """Of two lists of scalars."""
-    ours, theirs = ([(z / tau).exp() for z in side] for side in (student, teacher))
-    ours, theirs = ([one / sum(side) for one in side] for side in (ours, theirs))
-    return sum(p * (p.log() - q.log()) for p, q in zip(theirs, ours))
+    student, teacher = ([(z / tau).exp() for z in side] for side in (student, teacher))
+    student, teacher = (
+        [value / sum(side) for value in side] for side in (student, teacher)
+    )
+    return sum(p * (p.log() - q.log()) for p, q in zip(teacher, student))
 
 
 def slow_sdd(student, teacher, labels, tau, beta):
@@ -108,13 +110,15 @@ def slow_sdd(student, teacher, labels, tau, beta):
     for n in range(batch):
         right = []
         for m in range(cells):
-            said = [teacher[n, k, m].item() for k in range(classes)]
-            right.append(said.index(max(said)) == labels[n].item())
+            logits = [teacher[n, k, m].item() for k in range(classes)]
+            right.append(logits.index(max(logits)) == labels[n].item())
         for m in range(cells):
-            ours = [student[n, k, m] for k in range(classes)]
-            theirs = [teacher[n, k, m] for k in range(classes)]
+            student_logits = [student[n, k, m] for k in range(classes)]
+            teacher_logits = [teacher[n, k, m] for k in range(classes)]
             weight = 1.0 if right[m] == right[0] else beta
-            total = total + weight * tau**2 * slow_kl(ours, theirs, tau)
+            total = total + weight * tau**2 * slow_kl(
+                student_logits, teacher_logits, tau
+            )
     return total / (batch * cells)
 
 
@@ -141,8 +145,8 @@ class TestWeights:
     ]
 
     def teacher(self):
-        said = torch.tensor([classes for classes, _ in self.TABLE])
-        return torch.nn.functional.one_hot(said, 3).transpose(1, 2).double()
+        predicted = torch.tensor([classes for classes, _ in self.TABLE])
+        return torch.nn.functional.one_hot(predicted, 3).transpose(1, 2).double()
 
     def test_are_told_by_the_teacher_and_the_label(self):
         wanted = torch.tensor([consistent for _, consistent in self.TABLE])
@@ -154,7 +158,7 @@ class TestWeights:
         consistent = torch.tensor([consistent for _, consistent in self.TABLE])
         labels = torch.ones(len(teacher), dtype=torch.long)
         far = torch.arange(1.0, consistent.numel() + 1).double().view_as(consistent)
-        student = teacher + far.sqrt()[:, None]  # each cell's value is a number of ours
+        student = teacher + far.sqrt()[:, None]  # each cell's value is its number
         loss = SDDLoss(loss=dict(type='SquaredRowsLoss'), beta=5.0)
         value = call(loss, student, teacher, labels)
         wanted = torch.where(consistent, far, 5 * far).mean()
@@ -312,11 +316,11 @@ class TestWhatTheLossInsideGets:
         student, teacher, labels = draw(batch=3, cells=5)
         loss = SDDLoss(loss=dict(type='SquaredRowsLoss'))
         call(loss, student, teacher, labels)
-        ours, theirs, targets = loss.loss.seen
+        student_rows, teacher_rows, targets = loss.loss.seen
         for row in range(15):
             n, m = divmod(row, 5)
-            assert torch.equal(ours[row], student[n, :, m])
-            assert torch.equal(theirs[row], teacher[n, :, m])
+            assert torch.equal(student_rows[row], student[n, :, m])
+            assert torch.equal(teacher_rows[row], teacher[n, :, m])
             assert targets[row] == labels[n]
 
     def test_shapes_of_one_cell(self):

@@ -11,9 +11,9 @@ from mmkd.models.losses.sp_loss import SPLoss, sp_loss
 
 def draw(student=(5, 3, 2, 2), teacher=(5, 7), seed=0):
     generator = torch.Generator().manual_seed(seed)
-    ours = torch.randn(student, generator=generator, dtype=torch.float64)
-    theirs = torch.randn(teacher, generator=generator, dtype=torch.float64)
-    return ours.requires_grad_(), theirs
+    student_features = torch.randn(student, generator=generator, dtype=torch.float64)
+    teacher_features = torch.randn(teacher, generator=generator, dtype=torch.float64)
+    return student_features.requires_grad_(), teacher_features
 
 
 @pytest.mark.golden('similarity_preserving')
@@ -30,7 +30,7 @@ def slow(student, teacher):
             row = [(features[i] * features[j]).sum() for j in range(count)]
             length = sum(value**2 for value in row) ** 0.5
             rows.append([value / length for value in row])
-        total = total + sum((ours - theirs) ** 2 for ours, theirs in zip(*rows))
+        total = total + sum((value - reference) ** 2 for value, reference in zip(*rows))
     return total / count**2
 
 
@@ -77,7 +77,7 @@ def test_a_batch_of_one_gives_nothing():
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 def test_exact_for_huge_features(dtype):
-    student, teacher = ((one.detach() * 1e4).to(dtype) for one in draw())
+    student, teacher = ((features.detach() * 1e4).to(dtype) for features in draw())
     value = SPLoss()([student.requires_grad_()], [teacher], [None])
     value.backward()
     assert value.dtype == torch.float32 and student.grad.isfinite().all()
@@ -87,7 +87,7 @@ def test_exact_for_huge_features(dtype):
 
 @pytest.mark.parametrize('zeros', [slice(None), slice(2)])
 def test_finite_for_features_of_zero(zeros):
-    student, teacher = (one.detach().float() for one in draw())
+    student, teacher = (features.detach().float() for features in draw())
     student[zeros] = 0
     value = SPLoss()([student.requires_grad_()], [teacher], [None])
     value.backward()

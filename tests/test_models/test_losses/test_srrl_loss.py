@@ -43,12 +43,16 @@ def make_teacher(dtype=torch.float64):
     return SimpleNamespace(model=network.requires_grad_(False).eval())
 
 
-def build(ours=(2, 6, 3, 3), theirs=(2, 6, 3, 3), teacher=None, **kwargs):
+def build(
+    student_shape=(2, 6, 3, 3), teacher_shape=(2, 6, 3, 3), teacher=None, **kwargs
+):
     loss = SRRLLoss(**kwargs)
-    shapes = [ours] if isinstance(ours, tuple) else ours
-    theirs = [theirs] if isinstance(theirs, tuple) else theirs
+    shapes = [
+        [shape] if isinstance(shape, tuple) else shape
+        for shape in (student_shape, teacher_shape)
+    ]
     teacher = teacher or make_teacher()
-    loss.fit(LossInputs('loss_x', shapes, theirs, ['a'], ['b'], teacher))
+    loss.fit(LossInputs('loss_x', *shapes, ['a'], ['b'], teacher))
     return loss
 
 
@@ -62,50 +66,51 @@ def test_equals_a_slow_one_on_maps_of_any_sizes(weights):
     loss = build(
         teacher=teacher, feature_weight=weights[0], regression_weight=weights[1]
     )
-    ours, theirs = draw(5, 6, 2, 3).requires_grad_(), draw(5, 6, 4, 4, seed=1)
-    value = call(loss, ours, theirs)
+    student_maps = draw(5, 6, 2, 3).requires_grad_()
+    teacher_maps = draw(5, 6, 4, 4, seed=1)
+    value = call(loss, student_maps, teacher_maps)
     classifier = teacher.model.head.fc.weight.tolist()
     feature_part = regression_part = 0
     for n in range(5):
-        gaps = [ours[n, c].mean() - theirs[n, c].mean() for c in range(6)]
+        gaps = [student_maps[n, c].mean() - teacher_maps[n, c].mean() for c in range(6)]
         feature_part += sum(gap**2 for gap in gaps) / 30
         for row in classifier:
             # The bias is the same on both sides.
             regression_part += sum(w * gap for w, gap in zip(row, gaps)) ** 2 / 20
     expected = weights[0] * feature_part + weights[1] * regression_part
     assert value.item() == pytest.approx(expected.item(), rel=1e-10)
-    gradients = [torch.autograd.grad(v, ours)[0] for v in (value, expected)]
+    gradients = [torch.autograd.grad(v, student_maps)[0] for v in (value, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-14)
 
 
 def test_zero_where_both_are_equal():
-    theirs = draw(5, 6, 4, 4)
-    ours = theirs.clone().requires_grad_()
-    value = call(build(), ours, theirs)
+    teacher = draw(5, 6, 4, 4)
+    student = teacher.clone().requires_grad_()
+    value = call(build(), student, teacher)
     value.backward()
-    assert value == 0 and not ours.grad.any()
+    assert value == 0 and not student.grad.any()
 
 
 def test_unchanged_by_doubling_the_batch_and_by_the_order_of_samples():
-    loss, ours, theirs = build(), draw(5, 6, 4, 4), draw(5, 6, 4, 4, seed=1)
-    once = call(loss, ours, theirs).item()
+    loss, student, teacher = build(), draw(5, 6, 4, 4), draw(5, 6, 4, 4, seed=1)
+    once = call(loss, student, teacher).item()
     for change in (lambda side: torch.cat([side, side]), lambda side: side.flip(0)):
-        changed = call(loss, change(ours), change(theirs)).item()
+        changed = call(loss, change(student), change(teacher)).item()
         assert changed == pytest.approx(once, rel=1e-9)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 def test_finite_for_huge_features_and_computed_in_float32(dtype):
     loss = build(teacher=make_teacher(torch.float32))
-    ours, theirs = draw(5, 6, 4, 4), draw(5, 6, 4, 4, seed=1)
-    ours = (ours.clamp(-3, 3) * 1e4).to(dtype).requires_grad_()
-    theirs = (theirs.clamp(-3, 3) * 1e4).to(dtype)
+    student, teacher = draw(5, 6, 4, 4), draw(5, 6, 4, 4, seed=1)
+    student = (student.clamp(-3, 3) * 1e4).to(dtype).requires_grad_()
+    teacher = (teacher.clamp(-3, 3) * 1e4).to(dtype)
     with torch.autocast('cpu', torch.bfloat16):
-        value = call(loss, ours, theirs)
+        value = call(loss, student, teacher)
     value.backward()
-    assert value == call(loss, ours.float(), theirs.float())
+    assert value == call(loss, student.float(), teacher.float())
     assert value.dtype == torch.float32
-    assert value.isfinite() and ours.grad.isfinite().all()
+    assert value.isfinite() and student.grad.isfinite().all()
 
 
 class TestWrongInputs:
@@ -123,7 +128,7 @@ class TestWrongInputs:
         with pytest.raises(
             ConfigError, match='8 channels and the teacher 6 .*relu=True'
         ):
-            build(ours=(2, 8, 3, 3))
+            build(student_shape=(2, 8, 3, 3))
 
     @pytest.mark.parametrize('shape', [(2, 5, 3, 3), (2, 6)])
     def test_what_the_classifier_cannot_take(self, shape):
@@ -180,15 +185,15 @@ class TestInADistiller:
 
     def test_its_logits_are_the_teachers_own(self):
         model = distiller(('srrl', 'kd'))
-        said = []
+        logits = []
         loss = model.distill['loss_kd'].loss
-        loss.register_forward_pre_hook(lambda _, args: said.append(args[1][0]))
+        loss.register_forward_pre_hook(lambda _, args: logits.append(args[1][0]))
         srrl = model.distill['loss_srrl'].loss
         srrl.register_forward_pre_hook(
-            lambda _, args: said.append(srrl._classify(args[1][0])[1])
+            lambda _, args: logits.append(srrl._classify(args[1][0])[1])
         )
         compute(model)
-        torch.testing.assert_close(said[0], said[1])
+        torch.testing.assert_close(logits[0], logits[1])
 
     def test_asking_the_teachers_classifier_is_recorded_by_no_tap(self):
         both, alone = distiller(('srrl', 'kd')), distiller(('kd',))

@@ -32,8 +32,8 @@ STAGES = [(4, 3, 6, 6), (4, 5, 3, 3), (4, 7, 3, 2), (4, 7), (4, 6)]
 STAGE = [(4, 8, 12, 12), (4, 6)]
 #: RoI features, class logits and box deltas.
 ROIS = [(4, 5, 3, 3), (4, 6), (4, 8)]
-THEIR_ROIS = [(4, 9, 3, 3), (4, 6), (4, 8)]
-SIDES = dict(classifier=(STAGES, STAGE), rois=(ROIS, THEIR_ROIS))
+TEACHER_ROIS = [(4, 9, 3, 3), (4, 6), (4, 8)]
+SIDES = dict(classifier=(STAGES, STAGE), rois=(ROIS, TEACHER_ROIS))
 
 
 def sample(shapes, seed=0, dtype=torch.float64):
@@ -41,10 +41,10 @@ def sample(shapes, seed=0, dtype=torch.float64):
     return [torch.randn(shape, generator=random, dtype=dtype) for shape in shapes]
 
 
-def build(ours=STAGES, theirs=STAGE, **kwargs):
+def build(student=STAGES, teacher=STAGE, **kwargs):
     torch.manual_seed(0)
     loss = UniKDLoss(**kwargs)
-    loss.fit(LossInputs('loss_x', list(ours), list(theirs), ['a'], ['b'], None))
+    loss.fit(LossInputs('loss_x', list(student), list(teacher), ['a'], ['b'], None))
     return loss
 
 
@@ -57,11 +57,11 @@ class TestGaussianDivergence:
     def test_equals_that_of_torch(self):
         mean_s, logvar_s, mean_t, logvar_t = sample([(5, 7)] * 4)
         value = gaussian_divergence(mean_s, 3 * logvar_s, mean_t, 3 * logvar_t)
-        ours, theirs = (
+        student, teacher = (
             Independent(Normal(mean, (3 * logvar).exp().sqrt()), 1)
             for mean, logvar in ((mean_s, logvar_s), (mean_t, logvar_t))
         )
-        expected = kl_divergence(theirs, ours)
+        expected = kl_divergence(teacher, student)
         assert value.shape == (5,)
         torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-10)
 
@@ -172,15 +172,15 @@ def slow_fusion(module, maps, size):
     return slow_conv(module.expand, slow_resize(below, size)).clamp(min=0)
 
 
-def slow_kd(ours, theirs, tau):
+def slow_kd(student, teacher, tau):
     """Of one sample."""
-    p, q = ((z / tau).exp() / (z / tau).exp().sum() for z in (ours, theirs))
+    p, q = ((z / tau).exp() / (z / tau).exp().sum() for z in (student, teacher))
     return tau**2 * sum(b * (b.log() - a.log()) for a, b in zip(p, q))
 
 
 def slow_parts(loss, student, teacher, seed=7):
     count = len(teacher) - 1
-    maps = [one[:, :, None, None] if one.dim() == 2 else one for one in student]
+    maps = [level[:, :, None, None] if level.dim() == 2 else level for level in student]
     fused = maps[0]
     if len(student) - count > 1:
         fused = slow_fusion(loss.fusion, maps[:-count], teacher[0].shape[2:])
@@ -206,11 +206,11 @@ def slow_parts(loss, student, teacher, seed=7):
         samples = len(m_s)
         for n in range(samples):
             if loss.constraint == 'sampled':
-                one = slow_kd(drawn[0][n], drawn[1][n], loss.tau)
+                term = slow_kd(drawn[0][n], drawn[1][n], loss.tau)
             else:
                 ratio = (v_t[n].exp() + (m_t[n] - m_s[n]) ** 2) / v_s[n].exp()
-                one = (v_s[n] - v_t[n] - 1 + ratio).sum() / 2
-            constraint = constraint + one / samples
+                term = (v_s[n] - v_t[n] - 1 + ratio).sum() / 2
+            constraint = constraint + term / samples
             for z, y in zip(drawn, logits):
                 agreement = agreement + slow_kd(z[n], y[n], loss.tau) / samples
     return constraint, agreement
@@ -220,10 +220,10 @@ def slow_parts(loss, student, teacher, seed=7):
 @pytest.mark.parametrize('constraint', ['sampled', 'gaussian'])
 class TestLoss:
     def test_equals_a_slow_one(self, side, constraint):
-        ours, theirs = SIDES[side]
+        student_shapes, teacher_shapes = SIDES[side]
         arguments = dict(constraint=constraint, tau=1.7, agreement=0.3, mid_channels=4)
-        loss = build(ours, theirs, **arguments).double()
-        student, teacher = sample(ours), sample(theirs, seed=1)
+        loss = build(student_shapes, teacher_shapes, **arguments).double()
+        student, teacher = sample(student_shapes), sample(teacher_shapes, seed=1)
         learned = [*map(torch.Tensor.requires_grad_, student), *loss.parameters()]
         value = call(loss, student, teacher)
         parts = slow_parts(loss, student, teacher)
@@ -232,28 +232,34 @@ class TestLoss:
         assert loss.parts['constraint'].item() == pytest.approx(parts[0].item())
         assert loss.parts['agreement'].item() == pytest.approx(0.3 * parts[1].item())
         gradients, slow = (torch.autograd.grad(v, learned) for v in (value, expected))
-        for one, other in zip(gradients, slow):
-            assert one.any()
-            torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-12)
+        for gradient, reference in zip(gradients, slow):
+            assert gradient.any()
+            torch.testing.assert_close(gradient, reference, rtol=1e-8, atol=1e-12)
 
     def test_without_agreement_the_logits_learn_nothing(self, side, constraint):
-        ours, theirs = SIDES[side]
-        loss = build(ours, theirs, constraint=constraint, agreement=0.0).double()
-        student = [one.requires_grad_() for one in sample(ours)]
-        value = call(loss, student, sample(theirs, seed=1))
+        student_shapes, teacher_shapes = SIDES[side]
+        loss = build(
+            student_shapes, teacher_shapes, constraint=constraint, agreement=0.0
+        ).double()
+        student = [tensor.requires_grad_() for tensor in sample(student_shapes)]
+        value = call(loss, student, sample(teacher_shapes, seed=1))
         value.backward()
         assert value.item() == loss.parts['constraint'].item()
         assert loss.parts['agreement'].item() == 0
-        assert not any(one.grad.any() for one in student if one.shape == ours[-1])
+        assert not any(
+            tensor.grad.any()
+            for tensor in student
+            if tensor.shape == student_shapes[-1]
+        )
         assert all(parameter.grad.any() for parameter in loss.parameters())
 
     @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
     def test_finite_for_huge_features_and_in_float32(self, side, constraint, dtype):
-        ours, theirs = SIDES[side]
-        loss = build(ours, theirs, constraint=constraint)
+        student_shapes, teacher_shapes = SIDES[side]
+        loss = build(student_shapes, teacher_shapes, constraint=constraint)
         student, teacher = (
-            [one.mul(1e4).to(dtype) for one in tensors]
-            for tensors in (sample(ours), sample(theirs, seed=1))
+            [tensor.mul(1e4).to(dtype) for tensor in tensors]
+            for tensors in (sample(student_shapes), sample(teacher_shapes, seed=1))
         )
         learned = [*map(torch.Tensor.requires_grad_, student), *loss.parameters()]
         with torch.autocast('cpu', torch.bfloat16):
@@ -265,40 +271,52 @@ class TestLoss:
             assert tensor.dtype == torch.float16 or tensor.grad.isfinite().all()
 
     def test_finite_where_all_is_zero(self, side, constraint):
-        ours, theirs = SIDES[side]
-        loss = build(ours, theirs, constraint=constraint)
-        student = [torch.zeros(shape, requires_grad=True) for shape in ours]
-        value = call(loss, student, [torch.zeros(shape) for shape in theirs])
+        student_shapes, teacher_shapes = SIDES[side]
+        loss = build(student_shapes, teacher_shapes, constraint=constraint)
+        student = [torch.zeros(shape, requires_grad=True) for shape in student_shapes]
+        value = call(loss, student, [torch.zeros(shape) for shape in teacher_shapes])
         value.backward()
-        assert value.isfinite() and all(one.grad.isfinite().all() for one in student)
+        assert value.isfinite() and all(
+            tensor.grad.isfinite().all() for tensor in student
+        )
 
     def test_no_samples_give_a_zero_with_a_gradient_for_all(self, side, constraint):
-        ours, theirs = SIDES[side]
-        loss = build(ours, theirs, constraint=constraint)
-        student = [torch.zeros(0, *shape[1:], requires_grad=True) for shape in ours]
-        value = call(loss, student, [torch.zeros(0, *shape[1:]) for shape in theirs])
+        student_shapes, teacher_shapes = SIDES[side]
+        loss = build(student_shapes, teacher_shapes, constraint=constraint)
+        student = [
+            torch.zeros(0, *shape[1:], requires_grad=True) for shape in student_shapes
+        ]
+        value = call(
+            loss, student, [torch.zeros(0, *shape[1:]) for shape in teacher_shapes]
+        )
         value.backward()
         assert value.item() == 0
         learned = [*student, *loss.parameters()]
-        assert all(one.grad is not None and not one.grad.any() for one in learned)
+        assert all(
+            tensor.grad is not None and not tensor.grad.any() for tensor in learned
+        )
 
     def test_waits_for_no_device(self, side, constraint):
-        ours, theirs = SIDES[side]
-        loss = build(ours, theirs, constraint=constraint)
+        student_shapes, teacher_shapes = SIDES[side]
+        loss = build(student_shapes, teacher_shapes, constraint=constraint)
         with FakeTensorMode(allow_non_fake_inputs=True):
-            student = [torch.zeros(shape, requires_grad=True) for shape in ours]
-            loss(student, [torch.zeros(shape) for shape in theirs]).backward()
+            student = [
+                torch.zeros(shape, requires_grad=True) for shape in student_shapes
+            ]
+            loss(student, [torch.zeros(shape) for shape in teacher_shapes]).backward()
 
     def test_unchanged_by_doubling_the_batch_and_by_the_order_of_samples(
         self, side, constraint, monkeypatch
     ):
         monkeypatch.setattr(torch, 'randn_like', torch.zeros_like)
-        ours, theirs = SIDES[side]
-        loss = build(ours, theirs, constraint=constraint).double()
-        student, teacher = sample(ours), sample(theirs, seed=1)
+        student_shapes, teacher_shapes = SIDES[side]
+        loss = build(student_shapes, teacher_shapes, constraint=constraint).double()
+        student, teacher = sample(student_shapes), sample(teacher_shapes, seed=1)
         once = call(loss, student, teacher).item()
-        for change in (lambda one: torch.cat([one, one]), lambda one: one.flip(0)):
-            changed = call(loss, *([*map(change, one)] for one in (student, teacher)))
+        for change in (lambda maps: torch.cat([maps, maps]), lambda maps: maps.flip(0)):
+            changed = call(
+                loss, *([*map(change, tensors)] for tensors in (student, teacher))
+            )
             assert changed.item() == pytest.approx(once, rel=1e-10)
 
 
@@ -310,12 +328,12 @@ class TestFit:
         assert build(**given).fusion.expand.in_channels == made
 
     def test_one_map_is_not_fused(self):
-        loss = build(ROIS, THEIR_ROIS)
+        loss = build(ROIS, TEACHER_ROIS)
         assert loss.fusion is None
         assert len(list(loss.parameters())) == 2 * 2 * 2 * 2
 
     @pytest.mark.parametrize(
-        'ours, theirs',
+        'student, teacher',
         [
             (STAGES, STAGE[1:]),  # no map of the teacher
             (STAGES, STAGE[:1]),  # no prediction of it
@@ -323,20 +341,20 @@ class TestFit:
             (STAGES[-1:], STAGE),  # no map of the student
             (STAGES[-2:], STAGE),  # only pooled
             (STAGES[:3], STAGE),  # no prediction of it
-            (ROIS[:2], THEIR_ROIS),  # one prediction too few
+            (ROIS[:2], TEACHER_ROIS),  # one prediction too few
             ([*STAGES[:3], (4, 6, 2)], STAGE),  # logits of cells
         ],
     )
-    def test_other_than_maps_and_then_predictions_is_refused(self, ours, theirs):
+    def test_other_than_maps_and_then_predictions_is_refused(self, student, teacher):
         with pytest.raises(ConfigError, match='^loss_x: UniKD needs one map of the t'):
-            build(ours, theirs)
+            build(student, teacher)
 
     @pytest.mark.parametrize(
-        'ours, theirs', [([*STAGES[:-1], (4, 9)], STAGE), (ROIS, THEIR_ROIS[:2])]
+        'student, teacher', [([*STAGES[:-1], (4, 9)], STAGE), (ROIS, TEACHER_ROIS[:2])]
     )
-    def test_other_columns_are_refused(self, ours, theirs):
+    def test_other_columns_are_refused(self, student, teacher):
         with pytest.raises(ConfigError, match=r'loss_x: .* has [89] columns and the'):
-            build(ours, theirs)
+            build(student, teacher)
 
     @pytest.mark.parametrize('side', [0, 1])
     def test_tokens_that_fill_no_square_are_refused(self, side):
@@ -458,10 +476,10 @@ class TestInADistiller:
         )
         model = distiller(losses, toy_detector(), toy_detector(width=12))
         shapes = model.distill['loss_unikd'].shapes
-        assert [ours for ours, _ in shapes] == [(2, 32, 7, 7), (2, 6), (2, 20)]
-        found = losses_of(model, detection_batch())
-        assert found['loss_unikd'] > 0 and found['loss_dkd'] > 0
-        found['loss_unikd'].backward()
+        assert [student for student, _ in shapes] == [(2, 32, 7, 7), (2, 6), (2, 20)]
+        values = losses_of(model, detection_batch())
+        assert values['loss_unikd'] > 0 and values['loss_dkd'] > 0
+        values['loss_unikd'].backward()
         assert not untaught(model.distill['loss_unikd'])
         assert not untaught(model.student.roi_head.bbox_head)
         assert not untaught(model.student.backbone.layer2)  # the first are frozen
@@ -472,7 +490,9 @@ class TestInADistiller:
         value = losses_of(model, detection_batch(objects=(0, 0)))['loss_unikd']
         value.backward()
         assert value.item() == 0
-        assert all(one.grad is not None for one in model.distill.parameters())
+        assert all(
+            parameter.grad is not None for parameter in model.distill.parameters()
+        )
 
     def test_wrong_modules_are_named(self):
         on = dict(ON, teacher=['head'])
@@ -503,10 +523,10 @@ class TestInADistiller:
             (student, BIG, [first, second, 'neck'], 'backbone.layer1.preact'),
             (teacher, student, ['backbone.layers.0', 'backbone.layers.1'], first),
         ]
-        for ours, theirs, maps, their_map in pairs:
-            on = dict(student=[*maps, 'head'], teacher=[their_map, 'head'])
+        for student, teacher, maps, teacher_map in pairs:
+            on = dict(student=[*maps, 'head'], teacher=[teacher_map, 'head'])
             losses = dict(loss_unikd=dict(UNIKD, on=on))
-            model = distiller(losses, ours, theirs, probe_size=(32, 32))
-            found = losses_of(model, classification_batch())
-            found['loss_unikd'].backward()
-            assert found['loss_unikd'] > 0 and not untaught(model.distill)
+            model = distiller(losses, student, teacher, probe_size=(32, 32))
+            values = losses_of(model, classification_batch())
+            values['loss_unikd'].backward()
+            assert values['loss_unikd'] > 0 and not untaught(model.distill)
