@@ -35,7 +35,7 @@ def saved(tmp_path):
 
 
 @pytest.fixture
-def said(monkeypatch):
+def logged(monkeypatch):
     """What the current logger is told."""
     lines = []
     logger = MMLogger.get_current_instance()
@@ -57,12 +57,12 @@ def fits(model, path):
 
 @pytest.mark.parametrize('prefix', PREFIXES)
 @pytest.mark.parametrize('place', PLACES)
-def test_weights_are_found_wherever_they_are(place, prefix, saved, said):
+def test_weights_are_found_wherever_they_are(place, prefix, saved, logged):
     model = network()
     weights = renamed(model, prefix)
     path = saved({place: weights, 'epoch': 3} if place else weights)
     assert fits(model, path)
-    about = [text for level, text in said if 'weights are taken' in text]
+    about = [text for level, text in logged if 'weights are taken' in text]
     expected = [f'under {place!r}'] * (place not in ('', 'state_dict'))
     expected += [f'without the prefix {prefix!r} of all names'] * bool(prefix)
     assert about == [f'{path}: its weights are taken {", ".join(expected)}.'] * bool(
@@ -110,12 +110,12 @@ def test_averaged_models_count_beside_their_weights(counter, saved):
     assert fits(model, saved(dict(ema_state_dict=averaged)))
 
 
-def test_of_two_sets_of_weights_the_other_is_named(saved, said):
+def test_of_two_sets_of_weights_the_other_is_named(saved, logged):
     model, other = network(), network(stem=nn.Linear(2, 3), norm=nn.BatchNorm1d(3))
     content = dict(ema_state_dict=renamed(other, 'module.'))
     path = saved(dict(content, state_dict=model.state_dict()))
     assert fits(model, path)
-    assert any("under 'state_dict', not 'ema_state_dict'" in text for _, text in said)
+    assert any("under 'state_dict', not 'ema_state_dict'" in text for _, text in logged)
 
 
 def test_what_was_taken_off_is_in_the_error(saved):

@@ -20,20 +20,21 @@ def write(folder, **texts):
 def test_files_of_a_config_are_its_bases_too(importing, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if importing:  # MMEngine's newer style
-        top = 'with read_base():\n    from .bases.one import *\n'
-        one = 'with read_base():\n    from ..two import *\n'
+        top = 'with read_base():\n    from .bases.middle import *\n'
+        middle = 'with read_base():\n    from ..bottom import *\n'
         package = 'with read_base():\n    from mmengine.version import *\n'
-        texts = dict(top=top + 'b = 2\n', bases__one=one, two=package)
+        texts = dict(top=top + 'b = 2\n', bases__middle=middle, bottom=package)
     else:
         texts = dict(
-            top="_base_ = ['bases/one.py']\n", bases__one="_base_ = '../two.py'"
+            top="_base_ = ['bases/middle.py']\n",
+            bases__middle="_base_ = '../bottom.py'",
         )
-    write(tmp_path, **dict(dict(two='a = 1\n', other='c = 1\n'), **texts))
-    found = {osp.realpath(path) for path in files_of(load_config('top.py'))}
-    names = {'top.py', 'bases/one.py', 'two.py'}
-    assert {osp.realpath(name) for name in names} <= found
-    assert osp.realpath('other.py') not in found
-    outside = [path for path in found if not path.startswith(osp.realpath('.'))]
+    write(tmp_path, **dict(dict(bottom='a = 1\n', other='c = 1\n'), **texts))
+    files = {osp.realpath(path) for path in files_of(load_config('top.py'))}
+    names = {'top.py', 'bases/middle.py', 'bottom.py'}
+    assert {osp.realpath(name) for name in names} <= files
+    assert osp.realpath('other.py') not in files
+    outside = [path for path in files if not path.startswith(osp.realpath('.'))]
     assert len(outside) == importing
 
 

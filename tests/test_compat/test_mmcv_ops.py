@@ -1,4 +1,4 @@
-"""mmcv.ops on mmcv-lite against references that are not ours."""
+"""mmcv.ops on mmcv-lite against references that are not mmkd's."""
 
 import mmcv.ops
 import numpy as np

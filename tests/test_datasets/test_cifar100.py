@@ -70,8 +70,8 @@ def test_reads_what_is_in_the_file(root, split):
 def test_files_of_other_md5_are_refused_unless_told_so(root, caplog):
     with pytest.raises(DataError, match='check_md5=False') as error:
         CIFAR100(root, pipeline=[])
-    found = hashlib.md5(open(f'{root}/cifar-100-python/train', 'rb').read())
-    assert found.hexdigest() in str(error.value)
+    md5 = hashlib.md5(open(f'{root}/cifar-100-python/train', 'rb').read())
+    assert md5.hexdigest() in str(error.value)
     assert CIFAR100.train_list[0][1] in str(error.value)
 
 
@@ -80,8 +80,8 @@ def test_taking_them_is_said(root, capsys):
 
     MMLogger.get_instance('cifar', logger_name='cifar')
     CIFAR100(root, check_md5=False, pipeline=[])
-    said = capsys.readouterr()
-    assert 'is not the official file' in said.out + said.err
+    printed = capsys.readouterr()
+    assert 'is not the official file' in printed.out + printed.err
 
 
 class Evil:
@@ -123,9 +123,9 @@ def test_first_classes_and_a_fraction_of_each(root):
     assert Counter(kept) == dict.fromkeys(range(7), PER_CLASS // 2)
     for label in range(7):
         first = [i for i, other in enumerate(labels) if other == label][:2]
-        ours = [info['img'] for info in data if info['gt_label'] == label]
+        actual = [info['img'] for info in data if info['gt_label'] == label]
         expected = images[first].transpose(0, 2, 3, 1)
-        np.testing.assert_array_equal(np.stack(ours), expected)
+        np.testing.assert_array_equal(np.stack(actual), expected)
 
 
 @pytest.mark.parametrize('fraction', [0.2, 0.5])
@@ -158,9 +158,9 @@ def test_batches_hold_every_image_once_an_epoch(root):
     assert [len(batch['inputs']) for batch in batches] == [64] * 6 + [16]
     inputs = torch.cat([batch['inputs'] for batch in batches])
     assert inputs.dtype == torch.uint8
-    found = [int(s.gt_label) for batch in batches for s in batch['data_samples']]
+    actual = [int(s.gt_label) for batch in batches for s in batch['data_samples']]
     key = {image.tobytes(): label for image, label in zip(images, labels)}
-    assert [key.pop(image.numpy().tobytes()) for image in inputs] == found
+    assert [key.pop(image.numpy().tobytes()) for image in inputs] == actual
     assert not key
 
 
@@ -180,8 +180,8 @@ def test_same_batch_as_the_pipeline_gives(root):
     tensors = ImageTensors(source)
     for index in (0, 17):
         assert torch.equal(tensors[index]['inputs'], data[index]['inputs'])
-        ours, theirs = tensors[index]['data_samples'], data[index]['data_samples']
-        assert torch.equal(ours.gt_label, theirs.gt_label)
+        actual, expected = tensors[index]['data_samples'], data[index]['data_samples']
+        assert torch.equal(actual.gt_label, expected.gt_label)
     assert tensors.metainfo == data.metainfo
 
 

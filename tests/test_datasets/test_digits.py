@@ -40,16 +40,16 @@ def digits(tmp_path_factory):
 def test_same_seed_same_bytes_other_seed_other(digits, tmp_path):
     assert contents(make_digits(tmp_path / 'a', **SMALL)) == contents(digits)
     other = contents(make_digits(tmp_path / 'b', **SMALL, seed=1))
-    ours = contents(digits)
-    assert other.keys() == ours.keys()
-    assert all(other[name] != ours[name] for name in ours)
+    default = contents(digits)
+    assert other.keys() == default.keys()
+    assert all(other[name] != default[name] for name in default)
 
 
 def test_more_scenes_leave_the_first_ones_alone(digits, tmp_path):
     more = contents(make_digits(tmp_path / 'a', num_train=14, num_val=6))
-    ours = contents(digits)
-    assert len(more) == len(ours) + 2
-    assert all(more[name] == ours[name] for name in ours if name.endswith('png'))
+    fewer = contents(digits)
+    assert len(more) == len(fewer) + 2
+    assert all(more[name] == fewer[name] for name in fewer if name.endswith('png'))
 
 
 def test_splits_share_no_digit_and_labels_are_true(tmp_path):

@@ -25,11 +25,11 @@ def load(path):
 
 
 def test_it_loads_what_mmcv_loads(photo):
-    ours = load(photo)
-    theirs = LoadImageFromFile(imdecode_backend='pillow')(dict(img_path=str(photo)))
-    assert ours.keys() == theirs.keys()
-    assert np.array_equal(ours['img'], theirs['img'])  # BGR
-    assert ours['img_shape'] == ours['ori_shape'] == theirs['img_shape']
+    actual = load(photo)
+    expected = LoadImageFromFile(imdecode_backend='pillow')(dict(img_path=str(photo)))
+    assert actual.keys() == expected.keys()
+    assert np.array_equal(actual['img'], expected['img'])  # BGR
+    assert actual['img_shape'] == actual['ori_shape'] == expected['img_shape']
 
 
 def test_a_cut_image_is_one_sentence_from_a_worker_too(photo):

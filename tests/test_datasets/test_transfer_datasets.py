@@ -72,7 +72,7 @@ def rows(dataset):
     return [(int(read_image(info)[0, 0, 0]), info['gt_label']) for info in infos]
 
 
-def said(kind, *args, **kwargs):
+def refusal(kind, *args, **kwargs):
     """The one sentence that building the data set ends with."""
     with pytest.raises(DataError) as caught:
         kind(*args, **kwargs)
@@ -208,22 +208,22 @@ VAL_DAMAGES = {
 @pytest.mark.parametrize('damage', VAL_DAMAGES, ids=lambda damage: damage.__name__)
 def test_tiny_imagenet_val_damaged(tiny, damage):
     damage(tiny)
-    message = said(TinyImageNet, str(tiny), split='val')
+    message = refusal(TinyImageNet, str(tiny), split='val')
     assert re.search(VAL_DAMAGES[damage], message), message
 
 
 def test_tiny_imagenet_train_damaged(tiny, tmp_path):
     (tiny / 'train/n01').rename(tiny / 'train/n07')
-    assert 'n07 only in' in said(TinyImageNet, str(tiny))
+    assert 'n07 only in' in refusal(TinyImageNet, str(tiny))
     (tiny / 'wnids.txt').unlink()  # then val is held against the folders of train
-    message = said(TinyImageNet, str(tiny), split='val')
+    message = refusal(TinyImageNet, str(tiny), split='val')
     assert re.search('n01 only in .*val, n07 only in .*train', message)
     for path in (tiny / 'train/n02/images').iterdir():
         path.unlink()
-    assert 'class folders n02' in said(TinyImageNet, str(tiny))
-    assert 'nowhere/train is no folder' in said(TinyImageNet, str(tiny / 'nowhere'))
+    assert 'class folders n02' in refusal(TinyImageNet, str(tiny))
+    assert 'nowhere/train is no folder' in refusal(TinyImageNet, str(tiny / 'nowhere'))
     (tmp_path / 'empty/train').mkdir(parents=True)
-    assert 'no class folders' in said(TinyImageNet, str(tmp_path / 'empty'))
+    assert 'no class folders' in refusal(TinyImageNet, str(tmp_path / 'empty'))
 
 
 def folders(root):
@@ -251,7 +251,7 @@ def test_image_folders_that_differ(tmp_path, split):
     root = folders(tmp_path)
     for name in 'abcde':
         paint(root / 'val' / name / '0.png', 0)
-    message = said(ImageFolders, str(root), split=split)
+    message = refusal(ImageFolders, str(root), split=split)
     assert re.search('a, b, c and 2 more only in .*val', message)
 
 
@@ -261,10 +261,10 @@ def test_image_folders_without_images_or_classes(tmp_path):
         (root / split / 'empty').mkdir()
         (tmp_path / 'two' / split).mkdir(parents=True)
     for split in ('train', 'val'):
-        assert 'class folders empty;' in said(ImageFolders, str(root), split=split)
-    assert 'no class folders' in said(ImageFolders, str(tmp_path / 'two'))
+        assert 'class folders empty;' in refusal(ImageFolders, str(root), split=split)
+    assert 'no class folders' in refusal(ImageFolders, str(tmp_path / 'two'))
     shutil.rmtree(root / 'val')
-    assert 'val is no folder' in said(ImageFolders, str(root))
+    assert 'val is no folder' in refusal(ImageFolders, str(root))
 
 
 NAMES = 'airplane bird car cat deer dog horse monkey ship truck'.split()
@@ -316,8 +316,8 @@ def test_stl10_in_a_config_and_in_part(stl):
 @pytest.mark.parametrize('name', ['train_X.bin', 'train_y.bin', 'class_names.txt'])
 def test_stl10_with_a_file_missing(stl, name):
     (stl / name).unlink()
-    assert said(STL10, str(stl)).startswith(f'{name} of STL-10 not found')
-    assert 'not found' in said(STL10, str(stl / 'nowhere'))
+    assert refusal(STL10, str(stl)).startswith(f'{name} of STL-10 not found')
+    assert 'not found' in refusal(STL10, str(stl / 'nowhere'))
 
 
 @pytest.mark.parametrize('name', ['train_X.bin', 'train_y.bin'])
@@ -326,19 +326,19 @@ def test_stl10_cut_short(stl, name, whole):
     path = stl / name
     with open(path, 'r+b') as file:
         file.truncate(0 if whole else path.stat().st_size - 1)
-    assert 'cut short' in said(STL10, str(stl))
+    assert 'cut short' in refusal(STL10, str(stl))
 
 
 def test_stl10_without_an_image(stl):
     for name in ('train_X.bin', 'train_y.bin'):
         (stl / name).write_bytes(b'')
-    assert 'the 0 labels' in said(STL10, str(stl))
+    assert 'the 0 labels' in refusal(STL10, str(stl))
 
 
 @pytest.mark.parametrize('label', [0, 11])
 def test_stl10_labels_out_of_range(stl, label):
     np.array([1, label, 2], np.uint8).tofile(stl / 'train_y.bin')
-    assert 'allows 1 to 10' in said(STL10, str(stl))
+    assert 'allows 1 to 10' in refusal(STL10, str(stl))
 
 
 @pytest.fixture
@@ -392,7 +392,7 @@ class Evil:
 
 def test_cifar10_damaged(cifar):
     root = str(cifar.parent)
-    assert 'check_md5=False' in said(CIFAR10, root)
+    assert 'check_md5=False' in refusal(CIFAR10, root)
     path = cifar / 'data_batch_4'
     for values, sentence in (
         (dict(labels=[3] * 19), 'data_batch_4 is no CIFAR-10 file .*20 images.* 19 l'),
@@ -402,16 +402,16 @@ def test_cifar10_damaged(cifar):
     ):
         whole = path.read_bytes()
         change(path, **values)
-        assert re.search(sentence, said(CIFAR10, root, check_md5=False))
+        assert re.search(sentence, refusal(CIFAR10, root, check_md5=False))
         path.write_bytes(whole)
     path.unlink()
-    message = said(CIFAR10, root, check_md5=False)
+    message = refusal(CIFAR10, root, check_md5=False)
     assert 'data_batch_4 is missing beside the rest of CIFAR-10' in message
 
 
 def test_cifar10_without_data_and_network(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, 'url', 'http://127.0.0.1:9/cifar.tar.gz')
-    assert 'CIFAR-10 is not in' in said(CIFAR10, str(tmp_path))
+    assert 'CIFAR-10 is not in' in refusal(CIFAR10, str(tmp_path))
 
 
 def test_digit_images():
@@ -423,15 +423,15 @@ def test_digit_images():
     for label in range(10):
         # The first of each class are for training, the last for testing.
         of_class = bunch.images[bunch.target == label]
-        ours = []
+        images = []
         for which, data in enumerate((train, test)):
-            found = np.flatnonzero(data.get_gt_labels() == label)
-            taken[which] += len(found)
-            ours += [read_image(data.get_data_info(int(row))) for row in found]
-        ours = np.stack(ours)
-        assert ours.dtype == np.uint8 and ours.shape[1:] == (32, 32, 3)
-        assert np.ptp(ours, axis=3).max() == 0  # grey
-        blocks = ours[..., 0].reshape(-1, 8, 4, 8, 4)
+            indices = np.flatnonzero(data.get_gt_labels() == label)
+            taken[which] += len(indices)
+            images += [read_image(data.get_data_info(int(row))) for row in indices]
+        images = np.stack(images)
+        assert images.dtype == np.uint8 and images.shape[1:] == (32, 32, 3)
+        assert np.ptp(images, axis=3).max() == 0  # grey
+        blocks = images[..., 0].reshape(-1, 8, 4, 8, 4)
         assert np.ptp(blocks, axis=(2, 4)).max() == 0
         np.testing.assert_array_equal(
             blocks[:, :, 0, :, 0], np.round(of_class * 255 / 16)

@@ -91,8 +91,8 @@ def test_the_figure_is_that_of_the_tool(tmp_path):
         cached_features(network, part, ['pooled'], tmp_path / 'cache')
         for part in (target.train, target.val)
     )
-    found = linear_probe(train_part, target.train.get_gt_labels(), val_part)
-    top1 = 100 * (found.scores.argmax(1) == target.val.get_gt_labels()).mean()
+    result = linear_probe(train_part, target.train.get_gt_labels(), val_part)
+    top1 = 100 * (result.scores.argmax(1) == target.val.get_gt_labels()).mean()
     assert read_scalars(tmp_path / 'run', 'probe/digits')[1] == [pytest.approx(top1)]
 
 

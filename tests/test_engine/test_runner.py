@@ -108,8 +108,10 @@ def runner(work_dir, model=None, epochs=2, hooks=(), name=None, **kwargs):
     return Runner(**{**settings, **kwargs})
 
 
-def same(one, two):
-    return list(one) == list(two) and all(torch.equal(one[k], two[k]) for k in one)
+def same(state, other):
+    return list(state) == list(other) and all(
+        torch.equal(state[k], other[k]) for k in state
+    )
 
 
 class TestResume:

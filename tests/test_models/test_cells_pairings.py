@@ -107,15 +107,15 @@ def networks(model):
 
 def first_outputs(model, paths):
     """Record what modules of both networks put out when first called."""
-    found = dict(student={}, teacher={})
-    for role, one in networks(model).items():
+    outputs = dict(student={}, teacher={})
+    for role, net in networks(model).items():
         for path in paths:
 
             def keep(module, args, output, role=role, path=path):
-                found[role].setdefault(path, output)
+                outputs[role].setdefault(path, output)
 
-            one.get_submodule(path).register_forward_hook(keep)
-    return found
+            net.get_submodule(path).register_forward_hook(keep)
+    return outputs
 
 
 def optimizer(model):
@@ -199,35 +199,35 @@ def slow_nested(maps):
 def compared(size, **options):
     """Logits of cells, last maps, logits and linear layer of each network."""
     model = distiller(dict(pairing='cells.logits', **options), size=size)
-    found = first_outputs(model, ['backbone', 'head', 'head.fc'])
+    outputs = first_outputs(model, ['backbone', 'head', 'head.fc'])
     _, aligned = forward(model, images(size))
-    for role, one in networks(model).items():
+    for role, net in networks(model).items():
         logits = getattr(aligned, role)[0]
-        yield logits, found[role]['backbone'][-1], found[role]['head'], one.head.fc
+        yield logits, outputs[role]['backbone'][-1], outputs[role]['head'], net.head.fc
 
 
 def of_all_cells(means, linear):
     return torch.stack([mean @ linear.weight.T + linear.bias for mean in means], dim=2)
 
 
-def assert_near(ours, theirs):
-    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+def assert_near(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 class TestCells:
     @pytest.mark.parametrize('scales', [(1, 2, 4), [1, 2], [1, 3], [1]])
     @pytest.mark.parametrize('size', [32, 28, 8])  # maps of 8x8, 7x7 and 2x2
     def test_are_classified_means_row_by_row(self, size, scales):
-        for logits, maps, said, linear in compared(size, scales=scales):
+        for logits, maps, whole, linear in compared(size, scales=scales):
             means = [mean for scale in scales for mean in slow_means(maps, scale)]
             assert logits.shape == (4, CLASSES, sum(scale**2 for scale in scales))
-            assert torch.equal(logits[:, :, 0], said)
+            assert torch.equal(logits[:, :, 0], whole)
             assert_near(logits, of_all_cells(means, linear))
 
     def test_default_is_direct_with_scales_one_two_four(self):
         both = (compared(28), compared(28, scales=[1, 2, 4], pooling='direct'))
-        for ours, theirs in zip(*both):
-            assert torch.equal(ours[0], theirs[0])
+        for default, explicit in zip(*both):
+            assert torch.equal(default[0], explicit[0])
 
     @pytest.mark.parametrize('size', [32, 28])
     def test_nested_ones_are_means_of_the_finest(self, size):
@@ -328,9 +328,9 @@ def test_scale_one_trains_as_the_loss_inside_bit_for_bit(inside):
         wrapper = optimizer(model)
         logs = [model.train_step(images(), wrapper) for _ in range(4)]
         runs.append(([log['loss_sdd'].item() for log in logs], model.state_dict()))
-    (plain, weights), (ours, our_weights) = runs
-    assert plain == ours and len(set(plain)) == 4
-    assert all(torch.equal(weights[key], our_weights[key]) for key in weights)
+    (plain, weights), (wrapped, wrapped_weights) = runs
+    assert plain == wrapped and len(set(plain)) == 4
+    assert all(torch.equal(weights[key], wrapped_weights[key]) for key in weights)
     untrained = distiller(on='logits', **inside).state_dict()
     assert not torch.equal(
         weights['backbone.stem.0.weight'], untrained['backbone.stem.0.weight']
@@ -340,9 +340,9 @@ def test_scale_one_trains_as_the_loss_inside_bit_for_bit(inside):
 class TestNetworks:
     def test_a_head_without_bias(self):
         model = distiller(student=network(head=dict(HEAD, type='mmkd.NoBiasHead')))
-        found = first_outputs(model, ['backbone'])
+        outputs = first_outputs(model, ['backbone'])
         _, aligned = forward(model, images())
-        means = torch.stack(slow_means(found['student']['backbone'][-1], 4), dim=2)
+        means = torch.stack(slow_means(outputs['student']['backbone'][-1], 4), dim=2)
         wanted = torch.einsum('kc,ncm->nkm', model.student.head.fc.weight, means)
         assert_near(aligned.student[0][:, :, 5:], wanted)
 
@@ -516,9 +516,11 @@ class TestHalfPrecision:
         exact, aligned = forward(distiller(teacher=teacher), images())
         near = dict(teacher, inference=dict(dtype='bfloat16'))
         model = distiller(teacher=near)
-        found = first_outputs(model, ['head'])
+        outputs = first_outputs(model, ['head'])
         losses, moved = forward(model, images())
-        assert torch.equal(moved.teacher[0][:, :, 0], found['teacher']['head'].float())
+        assert torch.equal(
+            moved.teacher[0][:, :, 0], outputs['teacher']['head'].float()
+        )
         gap = (aligned.teacher[0] - moved.teacher[0]).abs().amax(dim=(0, 1))
         assert (gap > 0).all() and gap.max() < 0.03 * aligned.teacher[0].abs().max()
         assert losses['loss_sdd'].item() == pytest.approx(
@@ -586,18 +588,18 @@ def test_cells_of_rois(kind):
     model = detector(kind=kind)
     stages = stages_of(kind)
     paths = [path + stage for stage in stages for path in (EXTRACTOR, BOX_HEAD)]
-    found = first_outputs(model, paths)
+    outputs = first_outputs(model, paths)
     losses, aligned = forward(model, scene(masks=kind == 'mask'))
     assert len(aligned.student) == len(aligned.teacher) == len(stages)
     for number, stage in enumerate(stages):
         target = aligned.targets[number]
         assert target.max() == CLASSES and (target < CLASSES).any()
-        for role, one in networks(model).items():
+        for role, net in networks(model).items():
             logits = getattr(aligned, role)[number]
-            maps = found[role][EXTRACTOR + stage]
+            maps = outputs[role][EXTRACTOR + stage]
             assert logits.shape == (len(target), CLASSES + 1, 5)
-            assert torch.equal(logits[:, :, 0], found[role][BOX_HEAD + stage][0])
-            head = one.get_submodule(BOX_HEAD + stage)
+            assert torch.equal(logits[:, :, 0], outputs[role][BOX_HEAD + stage][0])
+            head = net.get_submodule(BOX_HEAD + stage)
             for index in (0, 1, len(target) - 1):
                 cells = [
                     slow_crop(maps[index].detach(), 2, row, column)
@@ -611,7 +613,7 @@ def test_cells_of_rois(kind):
 
     teacher = networks(model)['teacher']
     before = copy.deepcopy(teacher.state_dict())
-    sum(one[:, :, 1:].square().sum() for one in aligned.student).backward()
+    sum(logits[:, :, 1:].square().sum() for logits in aligned.student).backward()
     student = model.student
     assert student.backbone.layer2[0].conv1.weight.grad.abs().sum() > 0
     for stage in stages:
@@ -634,9 +636,9 @@ def recorded():
     pairing, got = model.terms[0].pairing, []
     align = pairing.align
     pairing.align = lambda *args: got.extend(args) or align(*args)
-    found = first_outputs(model, [EXTRACTOR])
+    outputs = first_outputs(model, [EXTRACTOR])
     forward(model, scene())
-    return model, got, found['student'][EXTRACTOR].detach()
+    return model, got, outputs['student'][EXTRACTOR].detach()
 
 
 class TestRoISelection:
@@ -650,10 +652,10 @@ class TestRoISelection:
 
     def assert_rows(self, recorded, keep, columns=slice(None), **options):
         everything = self.compare(recorded)
-        ours = self.compare(recorded, **options)
+        selected = self.compare(recorded, **options)
         assert 0 < keep.sum() < len(keep)
-        assert torch.equal(ours[2], everything[2][keep])
-        for logits, of_all in zip(ours[:2], everything[:2]):
+        assert torch.equal(selected[2], everything[2][keep])
+        for logits, of_all in zip(selected[:2], everything[:2]):
             # The matrix product of fewer rows may round in another way.
             assert_near(logits, of_all[keep][:, columns])
 
@@ -667,19 +669,19 @@ class TestRoISelection:
         self.assert_rows(recorded, keep, slice(CLASSES), **options)
 
     def test_where_the_teacher_is_sure_of_the_whole(self, recorded):
-        theirs = self.compare(recorded)[1]
-        sure = theirs[:, :, 0].softmax(1)[:, :CLASSES].amax(1)
+        teacher = self.compare(recorded)[1]
+        sure = teacher[:, :, 0].softmax(1)[:, :CLASSES].amax(1)
         level = sure.median().item()
         options = dict(select='teacher_conf', conf=level)
         self.assert_rows(recorded, sure >= level, **options)
 
     def test_more_scales(self, recorded):
-        ours, theirs, target = self.compare(recorded, scales=[1, 2, 3])
-        assert ours.shape == theirs.shape == (len(target), CLASSES + 1, 14)
+        student, teacher, target = self.compare(recorded, scales=[1, 2, 3])
+        assert student.shape == teacher.shape == (len(target), CLASSES + 1, 14)
         model, _, maps = recorded
         cell = slow_crop(maps[0], 3, 1, 2)  # the last of the second row of three
         wanted = model.student.roi_head.bbox_head(cell[None])[0][0]
-        assert_near(ours[0, :, 1 + 4 + 3 + 2], wanted)
+        assert_near(student[0, :, 1 + 4 + 3 + 2], wanted)
 
     def test_labels_of_a_background_that_is_left_out(self):
         with pytest.raises(ConfigError, match="add select='fg'"):
@@ -687,12 +689,12 @@ class TestRoISelection:
 
     def test_cascade_stages(self):
         model = detector(dict(pairing='roi.cells', stages=[2]), 'cascade')
-        found = first_outputs(model, [f'{BOX_HEAD}.2'])
+        outputs = first_outputs(model, [f'{BOX_HEAD}.2'])
         _, aligned = forward(model, scene())
         assert len(aligned.student) == 1
         for role in ('student', 'teacher'):
-            said = found[role][f'{BOX_HEAD}.2'][0]
-            assert torch.equal(getattr(aligned, role)[0][:, :, 0], said)
+            whole = outputs[role][f'{BOX_HEAD}.2'][0]
+            assert torch.equal(getattr(aligned, role)[0][:, :, 0], whole)
 
     def test_no_object_gives_a_zero_in_the_graph(self):
         model = detector(dict(pairing='roi.cells', select='fg'))

@@ -24,10 +24,10 @@ def counts(images):
     return Counter(image.numpy().tobytes() for image in images)
 
 
-def distance(found, expected, number):
+def distance(actual, expected, number):
     """Chi-squared over its degrees of freedom; about 1 for equal distributions."""
     share = number / len(expected)
-    square = sum((found[key] - share) ** 2 / share for key in expected)
+    square = sum((actual[key] - share) ** 2 / share for key in expected)
     return square / (len(expected) - 1)
 
 
@@ -43,13 +43,17 @@ def test_outcomes_are_those_of_the_pipeline_and_as_likely():
         for left in range(2 * padding + 1)
         for step in (1, -1)
     ]
-    every = {np.ascontiguousarray(one.transpose(2, 0, 1)).tobytes() for one in every}
+    every = {
+        np.ascontiguousarray(window.transpose(2, 0, 1)).tobytes() for window in every
+    }
     assert len(every) == 50
 
     torch.manual_seed(0)
-    one = torch.from_numpy(image.transpose(2, 0, 1).copy())
-    ours = random_flip(random_crop(one.expand(number, 3, size, size), padding), 0.5)
-    ours = counts(ours)
+    tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    batched = random_flip(
+        random_crop(tensor.expand(number, 3, size, size), padding), 0.5
+    )
+    batched = counts(batched)
 
     pipeline = Compose(
         [
@@ -60,12 +64,12 @@ def test_outcomes_are_those_of_the_pipeline_and_as_likely():
     )
     np.random.seed(0)
     draws = (pipeline(dict(img=image.copy(), gt_label=0)) for _ in range(2000))
-    theirs = counts(draw['inputs'] for draw in draws)
+    stock = counts(draw['inputs'] for draw in draws)
 
-    assert set(ours) == set(theirs) == every
+    assert set(batched) == set(stock) == every
     # 49 degrees of freedom: beyond 1.8 with a probability below 0.001.
-    assert distance(ours, every, number) < 1.8
-    assert distance(theirs, every, 2000) < 1.8
+    assert distance(batched, every, number) < 1.8
+    assert distance(stock, every, 2000) < 1.8
 
 
 def test_each_image_has_its_own_draw():
@@ -78,11 +82,11 @@ def test_each_image_has_its_own_draw():
 def test_is_the_stock_preprocessor_but_for_the_augmentation():
     stock = ClsDataPreprocessor(**STATS)
     batch = classification_batch(8)
-    for ours, training in ((preprocessor(), False), (still(), True)):
-        found = ours(classification_batch(8), training)
+    for preprocess, training in ((preprocessor(), False), (still(), True)):
+        actual = preprocess(classification_batch(8), training)
         expected = stock(batch, training)
-        assert torch.equal(found['inputs'], expected['inputs'])
-        labels = [sample.gt_label for sample in found['data_samples']]
+        assert torch.equal(actual['inputs'], expected['inputs'])
+        labels = [sample.gt_label for sample in actual['data_samples']]
         assert labels == [sample.gt_label for sample in expected['data_samples']]
 
 

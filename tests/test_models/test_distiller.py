@@ -71,12 +71,12 @@ def test_without_losses_it_trains_the_student_bit_for_bit(student, batch):
     torch.manual_seed(0)
     logs, weights = run(MODELS.build(student))
     torch.manual_seed(0)
-    our_logs, our_weights = run(Distiller(student, {}))
-    assert list(weights) == list(our_weights)
-    assert all(torch.equal(weights[key], our_weights[key]) for key in weights)
-    for log, ours in zip(logs, our_logs):
-        assert list(log) == list(ours)
-        assert all(torch.equal(log[key], ours[key]) for key in log)
+    distiller_logs, distiller_weights = run(Distiller(student, {}))
+    assert list(weights) == list(distiller_weights)
+    assert all(torch.equal(weights[key], distiller_weights[key]) for key in weights)
+    for log, distiller_log in zip(logs, distiller_logs):
+        assert list(log) == list(distiller_log)
+        assert all(torch.equal(log[key], distiller_log[key]) for key in log)
 
 
 def test_teacher_and_adapters_do_not_disturb_the_students_start():
@@ -246,8 +246,8 @@ class TestCheckpoint:
         average.update_parameters(model)  # the first only copies
         train(model, classification_batch())
         average.update_parameters(model)
-        ours, theirs = average.module.student.head.fc, model.student.head.fc
-        assert not torch.equal(ours.weight, theirs.weight)
+        averaged, current = average.module.student.head.fc, model.student.head.fc
+        assert not torch.equal(averaged.weight, current.weight)
 
 
 class TestSchedule:
@@ -297,9 +297,9 @@ class TestAsAModel:
 
     def test_predicts_as_the_student(self):
         model = classifier(dict(loss_kd=dict(type='KDLoss', on='logits'))).eval()
-        ours = model.val_step(classification_batch())
-        theirs = model.student.val_step(classification_batch())
-        assert torch.equal(ours[0].pred_score, theirs[0].pred_score)
+        actual = model.val_step(classification_batch())
+        expected = model.student.val_step(classification_batch())
+        assert torch.equal(actual[0].pred_score, expected[0].pred_score)
 
     def test_half_precision(self):
         losses = dict(
@@ -308,9 +308,9 @@ class TestAsAModel:
         model = classifier(losses)
         data = model.data_preprocessor(classification_batch(), True)
         with torch.autocast('cpu', torch.bfloat16):
-            found = model(**data, mode='loss')
-        assert found['loss_lumi'].dtype == torch.float32
-        sum(value for key, value in found.items() if 'loss' in key).backward()
+            values = model(**data, mode='loss')
+        assert values['loss_lumi'].dtype == torch.float32
+        sum(value for key, value in values.items() if 'loss' in key).backward()
         assert model.student.backbone.conv1.weight.grad.isfinite().all()
 
     def test_gradient_accumulation_equals_one_large_batch(self):

@@ -167,9 +167,15 @@ class TestAlone:
         aligned, samples = seen['args']
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             fake = Aligned(
-                [mode.from_tensor(one.detach()).requires_grad_() for one in aligned[0]],
-                [mode.from_tensor(one.detach()) for one in aligned[1]],
-                [one if one is None else mode.from_tensor(one) for one in aligned[2]],
+                [
+                    mode.from_tensor(tensor.detach()).requires_grad_()
+                    for tensor in aligned[0]
+                ],
+                [mode.from_tensor(tensor.detach()) for tensor in aligned[1]],
+                [
+                    tensor if tensor is None else mode.from_tensor(tensor)
+                    for tensor in aligned[2]
+                ],
             )
             term(fake, samples).backward()
 
@@ -190,7 +196,10 @@ class TestAlone:
         assert students == set(stock)
         resumed = distiller([name])
         resumed.load_state_dict(state)
-        logs = [step(one, build_optim_wrapper(one, SGD), 2) for one in (model, resumed)]
+        logs = [
+            step(trained, build_optim_wrapper(trained, SGD), 2)
+            for trained in (model, resumed)
+        ]
         assert logs[0] == logs[1]
 
     def test_an_averaged_copy_saves_the_same_keys(self, name):
@@ -287,9 +296,9 @@ def test_two_processes_stay_equal_through_the_end_of_a_schedule(tmp_path):
         subprocess.Popen([*command, str(rank), *paths], env=env) for rank in range(2)
     ]
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    ours, theirs = (torch.load(tmp_path / f'out{rank}') for rank in range(2))
+    first, second = (torch.load(tmp_path / f'out{rank}') for rank in range(2))
     before = dict(distiller(ENTRIES).named_parameters())
-    for key, value in ours.items():
-        torch.testing.assert_close(value, theirs[key], msg=key)
+    for key, value in first.items():
+        torch.testing.assert_close(value, second[key], msg=key)
         if key in before and key.startswith('distill.'):
             assert not torch.equal(value, before[key]), f'{key} was not trained'

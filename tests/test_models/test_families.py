@@ -112,9 +112,9 @@ class TestOneStage:
         # Class scores of five levels, then boxes.
         assert len(model.distill['loss_head'].shapes) == 10
         data = model.data_preprocessor(detection_batch(), True)
-        found = model(**data, mode='loss')
-        found['loss_head'].backward()
-        assert found['loss_head'] > 0
+        values = model(**data, mode='loss')
+        values['loss_head'].backward()
+        assert values['loss_head'] > 0
         assert model.student.backbone.layer2[0].conv1.weight.grad.any()
 
     def test_an_equal_teacher_gives_zero(self):

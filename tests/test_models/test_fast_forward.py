@@ -64,8 +64,8 @@ COMPILE = dict(compile=dict(backend='aot_eager'))
 def test_trains_as_without(losses, how):
     plain, fast = distiller(*losses), distiller(*losses)
     accelerate(fast, **how)
-    for expected, found in zip(train(plain), train(fast)):
-        assert found == pytest.approx(expected, rel=1e-4)
+    for expected, actual in zip(train(plain), train(fast)):
+        assert actual == pytest.approx(expected, rel=1e-4)
     assert list(fast.state_dict()) == list(plain.state_dict())
 
 
@@ -76,8 +76,8 @@ def test_trains_under_autocast_as_without(how):
     with torch.autocast('cpu', dtype=torch.bfloat16):
         logs = train(plain), train(fast)
     assert logs[0] != train(distiller(*LOSSES)), 'autocast did nothing'
-    for expected, found in zip(*logs):
-        assert found == pytest.approx(expected, rel=0.03)
+    for expected, actual in zip(*logs):
+        assert actual == pytest.approx(expected, rel=0.03)
 
 
 def test_what_runs_compiled_is_as_large_as_taps_allow():
@@ -146,6 +146,6 @@ def test_graphs_train_as_without(losses):
     plain, fast = distiller(*losses).cuda(), distiller(*losses).cuda()
     accelerate(fast, channels_last=False, cuda_graph=True)
     batches = 8
-    for expected, found in zip(train(plain, batches), train(fast, batches)):
-        assert found == pytest.approx(expected, rel=2e-3)
+    for expected, actual in zip(train(plain, batches), train(fast, batches)):
+        assert actual == pytest.approx(expected, rel=2e-3)
     assert fast.student.backbone.forward._graphs

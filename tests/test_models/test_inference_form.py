@@ -153,20 +153,20 @@ def test_detector_teachers_fold_too():
 
 def test_student_starts_the_same_whatever_the_form():
     plain, fast = distiller(), distiller(fold_bn=True, channels_last=True)
-    for ours, theirs in zip(plain.parameters(), fast.parameters()):
-        assert torch.equal(ours, theirs)
+    for expected, actual in zip(plain.parameters(), fast.parameters()):
+        assert torch.equal(expected, actual)
 
 
 def test_approximation_says_how_far_it_moved(monkeypatch):
-    said = []
+    logged = []
     monkeypatch.setattr(
-        'mmkd.models.teacher_pass.print_log', lambda text, **kwargs: said.append(text)
+        'mmkd.models.teacher_pass.print_log', lambda text, **kwargs: logged.append(text)
     )
     exact, near = distiller(), distiller(dtype='bfloat16')
     assert value(near) == pytest.approx(value(exact), rel=0.05)
     assert value(near) != value(exact)
-    assert len(said) == 1 and 'torch.bfloat16' in said[0] and 'loss_it' in said[0]
-    moved = float(said[0].split(' by ')[1].split('%')[0])
+    assert len(logged) == 1 and 'torch.bfloat16' in logged[0] and 'loss_it' in logged[0]
+    moved = float(logged[0].split(' by ')[1].split('%')[0])
     assert 0 < moved < 5
     data = near.data_preprocessor(classification_batch(8), True)['inputs']
     teacher = near.teachers['teacher'].model

@@ -97,11 +97,11 @@ class TestRoI:
         batch = detection_batch(classes=CLASSES, masks=kind == 'mask')
         model, seen = record(student, 'roi.logits', batch, teacher)
         assert len(seen) == stages
-        for logits, theirs, target in seen:
-            assert logits.shape == theirs.shape == (len(target), CLASSES + 1)
+        for logits, teacher_logits, target in seen:
+            assert logits.shape == teacher_logits.shape == (len(target), CLASSES + 1)
             assert target.max() == CLASSES  # background, last
             assert (target < CLASSES).any()
-            assert logits.requires_grad and not theirs.requires_grad
+            assert logits.requires_grad and not teacher_logits.requires_grad
         assert _gradient(model.student.backbone.layer2) > 0
 
     def test_an_equal_teacher_in_the_same_mode_gives_zero(self, kind, stages):
@@ -112,12 +112,12 @@ class TestRoI:
         model = Distiller(student, losses, teacher=source).eval()
         model.teachers['teacher'].model.load_state_dict(model.student.state_dict())
         batch = detection_batch(classes=CLASSES, masks=kind == 'mask')
-        found = model(**model.data_preprocessor(batch, True), mode='loss')
-        assert found['loss_kd'].item() == pytest.approx(0, abs=1e-6)
+        values = model(**model.data_preprocessor(batch, True), mode='loss')
+        assert values['loss_kd'].item() == pytest.approx(0, abs=1e-6)
         noise = torch.randn_like(model.student.backbone.conv1.weight)
         model.student.backbone.conv1.weight.data += noise
-        found = model(**model.data_preprocessor(batch, True), mode='loss')
-        assert found['loss_kd'] > 1e-6
+        values = model(**model.data_preprocessor(batch, True), mode='loss')
+        assert values['loss_kd'] > 1e-6
 
 
 class TestRoISelection:
@@ -158,8 +158,8 @@ class TestRoISelection:
         )
         source = dict(config=self.student, allow_untrained=True)
         model = Distiller(self.student, losses, teacher=source).train()
-        found = model(**model.data_preprocessor(empty, True), mode='loss')
-        assert found['loss_kd'].item() == 0 and found['loss_kd'].requires_grad
+        values = model(**model.data_preprocessor(empty, True), mode='loss')
+        assert values['loss_kd'].item() == 0 and values['loss_kd'].requires_grad
 
     def test_box_deltas_of_the_labelled_class(self):
         model, ((student, teacher, _),) = record(self.student, 'roi.boxes', self.batch)
@@ -189,15 +189,15 @@ class TestModules:
         assert [adapter.weight.shape for adapter in adapters] == [
             (24, student.neck.out_channels, 1, 1)
         ] * 5
-        assert [ours.shape for ours, _, _ in seen] == [
-            theirs.shape for _, theirs, _ in seen
+        assert [student_map.shape for student_map, _, _ in seen] == [
+            teacher_map.shape for _, teacher_map, _ in seen
         ]
         assert all(_gradient(adapter) > 0 for adapter in adapters)
         source = model.teachers['teacher']
         data = model.data_preprocessor(batch, True)
         features = source.model.extract_feat(data['inputs'])
-        for (_, theirs, _), wanted in zip(seen, features):
-            torch.testing.assert_close(theirs, wanted, rtol=1e-4, atol=1e-5)
+        for (_, teacher_map, _), wanted in zip(seen, features):
+            torch.testing.assert_close(teacher_map, wanted, rtol=1e-4, atol=1e-5)
 
     def test_vectors_through_a_linear_adapter(self):
         teacher = toy_classifier(width=12)
@@ -220,10 +220,10 @@ class TestModules:
     def test_inside_the_roi_head_the_students_rois_are_used(self):
         name = 'roi_head.bbox_roi_extractor'
         student = toy_detector('faster', CLASSES)
-        _, ((ours, theirs, _),) = record(
+        _, ((features, teacher_features, _),) = record(
             student, name, detection_batch(classes=CLASSES)
         )
-        assert ours.shape == theirs.shape and ours.shape[1:] == (
+        assert features.shape == teacher_features.shape and features.shape[1:] == (
             student.neck.out_channels,
             7,
             7,

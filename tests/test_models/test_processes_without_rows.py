@@ -30,7 +30,7 @@ CASES = {
     # One of them ends its cascade after the first stage.
     'cascade': ('cascade', dict(LUMINET, on='roi.logits')),
 }
-found = {}
+results = {}
 for name, (kind, loss) in CASES.items():
     torch.manual_seed(0)
     teacher = dict(config=toy_detector(kind, width=12), allow_untrained=True)
@@ -58,9 +58,9 @@ for name, (kind, loss) in CASES.items():
                              model.student.roi_head.parameters() if p.grad is not None])
         both = [torch.zeros_like(pulls) for _ in range(2)]
         dist.all_gather(both, pulls)
-        found[f'{name} {empty}'] = (losses['loss_it'].item(), both)
+        results[f'{name} {empty}'] = (losses['loss_it'].item(), both)
 if rank == 0:
-    torch.save(found, out)
+    torch.save(results, out)
 dist.destroy_process_group()
 """
 
@@ -88,9 +88,9 @@ def in_two_processes(script, folder, timeout=120):
 
 def test_a_process_without_rows_joins_in_and_all_agree(tmp_path):
     """On either side, of losses and wrappers, of selections and ended cascades."""
-    found = in_two_processes(EMPTY, tmp_path)
-    assert len(found) == 12
-    for name, (value, (first, second)) in found.items():
+    results = in_two_processes(EMPTY, tmp_path)
+    assert len(results) == 12
+    for name, (value, (first, second)) in results.items():
         assert torch.equal(first, second), name
         empty = name.endswith(' 0') and not name.startswith('cascade')
         assert (value == 0) == empty, name

@@ -35,25 +35,25 @@ def test_equals_the_teachers_own_preprocessing_padding_included(
 ):
     student = DetDataPreprocessor(**student, pad_size_divisor=32)
     teacher = DetDataPreprocessor(**teacher, pad_size_divisor=32, pad_value=pad_value)
-    ours = student(images((40, 61), (64, 50)), training=True)
-    theirs = teacher(images((40, 61), (64, 50)), training=True)['inputs']
-    before = ours['inputs'].clone()
-    renormalised = Renormalise(student, teacher)(**ours)
-    assert renormalised.shape == theirs.shape == (2, 3, 64, 64)
-    torch.testing.assert_close(renormalised, theirs, rtol=1e-5, atol=1e-3)
-    assert torch.equal(ours['inputs'], before)
+    data = student(images((40, 61), (64, 50)), training=True)
+    expected = teacher(images((40, 61), (64, 50)), training=True)['inputs']
+    before = data['inputs'].clone()
+    renormalised = Renormalise(student, teacher)(**data)
+    assert renormalised.shape == expected.shape == (2, 3, 64, 64)
+    torch.testing.assert_close(renormalised, expected, rtol=1e-5, atol=1e-3)
+    assert torch.equal(data['inputs'], before)
     # The check can fail: without renormalisation the two differ a lot.
-    assert (ours['inputs'] - theirs).abs().max() > 1
+    assert (data['inputs'] - expected).abs().max() > 1
 
 
 def test_classifiers():
     student = ClsDataPreprocessor(**PYTORCH, to_rgb=True)
     teacher = ClsDataPreprocessor(mean=[128.0] * 3, std=[64.0] * 3, to_rgb=False)
     batch = torch.stack(images((8, 8), (8, 8))['inputs'])
-    ours = student(dict(inputs=batch))['inputs']
-    theirs = teacher(dict(inputs=batch))['inputs']
-    renormalised = Renormalise(student, teacher)(ours)
-    torch.testing.assert_close(renormalised, theirs, rtol=1e-5, atol=1e-5)
+    inputs = student(dict(inputs=batch))['inputs']
+    expected = teacher(dict(inputs=batch))['inputs']
+    renormalised = Renormalise(student, teacher)(inputs)
+    torch.testing.assert_close(renormalised, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_equal_statistics_cost_nothing():

@@ -69,5 +69,5 @@ def test_an_unknown_name_lists_the_closest():
 
 
 def test_nested_outputs_are_flattened():
-    one, two = torch.zeros(1), torch.zeros(2)
-    assert tensors(([one], dict(a=two), None)) == [one, two]
+    first, second = torch.zeros(1), torch.zeros(2)
+    assert tensors(([first], dict(a=second), None)) == [first, second]

@@ -16,26 +16,26 @@ STATS = dict(mean=[129.0, 124.0, 112.0], std=[68.0, 65.0, 70.0])
 
 def views(seed=0, n=8, build=WeakStrongPreprocessor, **kwargs):
     torch.manual_seed(seed)
-    found = build(**STATS, **kwargs)(classification_batch(n), True)
-    return found['inputs'], found['data_samples']
+    data = build(**STATS, **kwargs)(classification_batch(n), True)
+    return data['inputs'], data['data_samples']
 
 
 def test_weak_half_is_what_the_parent_gives():
     expected, _ = views(build=CropFlipPreprocessor)
-    found, _ = views()
-    assert found.shape == (16, 3, 32, 32)
-    assert torch.equal(found[:8], expected)
+    inputs, _ = views()
+    assert inputs.shape == (16, 3, 32, 32)
+    assert torch.equal(inputs[:8], expected)
 
 
 def test_strong_half_is_another_view():
-    found, _ = views()
-    for weak, strong in zip(found[:8], found[8:]):
+    inputs, _ = views()
+    for weak, strong in zip(inputs[:8], inputs[8:]):
         assert not torch.equal(weak, strong)
 
 
 def test_strong_half_has_a_crop_and_a_flip_of_its_own():
-    found, _ = views(num_ops=0)
-    assert not torch.equal(found[8:], found[:8])
+    inputs, _ = views(num_ops=0)
+    assert not torch.equal(inputs[8:], inputs[:8])
     plain, _ = views(num_ops=0, padding=0, flip_prob=0.0)
     assert torch.equal(plain[8:], plain[:8])
 
@@ -45,7 +45,7 @@ def test_magnitude_is_the_strength_of_the_operations():
         views(n=32, magnitude=magnitude, padding=0, flip_prob=0.0)[0]
         for magnitude in (1, 30)
     )
-    moved = [(one[32:] - one[:32]).abs().mean() for one in (weak, strong)]
+    moved = [(images[32:] - images[:32]).abs().mean() for images in (weak, strong)]
     assert moved[1] > 1.2 * moved[0]
 
 
@@ -60,9 +60,9 @@ def test_labels_line_up():
 
 def test_evaluation_is_the_parents():
     expected = CropFlipPreprocessor(**STATS)(classification_batch(8))
-    found = WeakStrongPreprocessor(**STATS)(classification_batch(8))
-    assert torch.equal(found['inputs'], expected['inputs'])
-    assert len(found['data_samples']) == 8
+    data = WeakStrongPreprocessor(**STATS)(classification_batch(8))
+    assert torch.equal(data['inputs'], expected['inputs'])
+    assert len(data['data_samples']) == 8
 
 
 def test_the_seed_of_torch_alone_reproduces_it():

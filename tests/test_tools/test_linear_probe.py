@@ -113,28 +113,28 @@ def written(cell):
 
 def test_it_prints_what_it_writes(first):
     printed, out = first
-    found = figures(out)
-    assert found['title'] in printed and found['about'] in printed
-    assert '10 classes, 1438 training and 359 test images' in found['title']
-    for name, row in found['rows'].items():
+    report = figures(out)
+    assert report['title'] in printed and report['about'] in printed
+    assert '10 classes, 1438 training and 359 test images' in report['title']
+    for name, row in report['rows'].items():
         (line,) = re.findall(rf'^\| {name} .*\|$', printed, re.MULTILINE)
         cells = [cell.strip() for cell in line.strip('|').split('|')]
         assert cells == [name, *(written(cell) for cell in row.values())]
     assert (out / 'linear_probe.png').stat().st_size > 10000
     for name in ('linear_probe.json', 'linear_probe.png', 'predictions.npz'):
         assert str(out / name) in printed
-    for name, row in found['rows'].items():
+    for name, row in report['rows'].items():
         assert f'{name} (' in printed and f'{row["top-1 (%)"]} % top-1' in printed
 
 
 def test_predictions_are_those_of_the_figures(first):
     _, out = first
-    found = predictions(out)
-    assert found['names'].tolist() == ['early', 'late', 'random', 'pixels']
+    saved = predictions(out)
+    assert saved['names'].tolist() == ['early', 'late', 'random', 'pixels']
     assert (
-        found['labels'].tolist() == load_target('digits').val.get_gt_labels().tolist()
+        saved['labels'].tolist() == load_target('digits').val.get_gt_labels().tolist()
     )
-    right = 100 * (found['top1'] == found['labels']).mean(1)
+    right = 100 * (saved['top1'] == saved['labels']).mean(1)
     rows = figures(out)['values']['rows']
     np.testing.assert_allclose(right, [row['top1'] for row in rows])
 
@@ -206,14 +206,14 @@ def test_one_network_with_all_there_is(home, tmp_path, capsys):
         '--seeds', 0, 1, '--references', *names, '--batch-size', 100,
         '--workers', 0, '--cache', tmp_path / 'cache', '--out', tmp_path / 'out',
     )  # fmt: skip
-    found = figures(tmp_path / 'out')
-    assert list(found['rows']) == [
+    report = figures(tmp_path / 'out')
+    assert list(report['rows']) == [
         'late', 'late, logistic regression', 'late, nearest neighbours'
     ]  # fmt: skip
-    assert '200 training and 359 test images' in found['title']
-    assert all(row['seeds'] == [0, 1] for row in found['values']['rows'])
-    assert [row['width'] for row in found['values']['rows']] == [32, 32, 32]
-    assert found['values']['protocol'] == dict(
+    assert '200 training and 359 test images' in report['title']
+    assert all(row['seeds'] == [0, 1] for row in report['values']['rows'])
+    assert [row['width'] for row in report['values']['rows']] == [32, 32, 32]
+    assert report['values']['protocol'] == dict(
         layers=['backbone.layer3'],
         input_size=24,
         learning_rates=[0.1],

@@ -231,9 +231,9 @@ def assert_same_logits(arch, path, images, logits):
     model = classifier(arch)
     load_checkpoint(model, str(path), strict=True)
     with torch.no_grad():
-        ours = model.head(model.extract_feat(images))
+        actual = model.head(model.extract_feat(images))
     assert logits.std() > 0.1
-    torch.testing.assert_close(ours, logits, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(actual, logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize('arch', REFERENCES)
