@@ -55,7 +55,7 @@ def _size_of(model) -> Optional[Tuple[int, int]]:
         for holder in (part, getattr(part, 'patch_embed', None), _config_of(part)):
             for name in SIZES:
                 size = getattr(holder, name, None)
-                if size is not None:
+                if isinstance(size, (int, list, tuple)):
                     return _pair(size)
     return None
 
