@@ -25,6 +25,14 @@ class DataError(MMKDError, ValueError):
     """A data set is missing, unreadable or not of the expected layout."""
 
 
+class DamagedError(DataError):
+    """A file of mmkd's own is not whole, or holds what it cannot."""
+
+
+class OutputError(MMKDError, OSError):
+    """A file or a folder cannot be written."""
+
+
 class NonFiniteLossError(MMKDError, FloatingPointError):
     """A distillation loss is NaN or infinite."""
 
