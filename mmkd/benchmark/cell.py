@@ -1,5 +1,6 @@
 """One training of a benchmark: its folder, its account and its result."""
 
+import math
 import time
 import zipfile
 from bisect import bisect_left
@@ -10,12 +11,13 @@ from typing import Dict, List, Optional
 from mmengine.config import Config
 
 from mmkd.errors import DataError
-from mmkd.files import read_json, write_json, write_text
+from mmkd.files import write_text
 from mmkd.visualization import read_scalars
 from mmkd.visualization.curves import Curve
 
+from .account import read_account, write_account
 from .loop import Loop
-from .metric import TOP1, Metric
+from .metric import Metric
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Cell:
 
     def note(self, **values) -> None:
         """Note values, for this and later calls of the tool."""
-        write_json(self.folder / 'cell.json', dict(self.account(), **values))
+        write_account(self.folder / 'cell.json', dict(self.account(), **values))
 
     def result(self) -> dict:
         """Return the result, empty before the training has ended."""
@@ -109,7 +111,7 @@ class Cell:
         """Write the result of a training that has ended, and return it.
 
         Raises:
-            DataError: The log lacks a validation.
+            DataError: The log lacks a validation, or has one that is not finite.
         """
         loop, values = self.loop, dict(zip(*self.curve()))
         missing = [step for step in loop.validations() if step not in values]
@@ -118,6 +120,12 @@ class Cell:
                 f'{self.name}: the log has no {self.metric.key} of {loop.unit} '
                 f'{missing[0]}; the benchmark needs it of every validation and of the '
                 f'last {loop.unit}.'
+            )
+        odd = [step for step, value in values.items() if not math.isfinite(value)]
+        if odd:
+            raise DataError(
+                f'{self.name}: {self.metric.key} of {loop.unit} {odd[0]} is '
+                f'{values[odd[0]]}, which cannot be compared; see {self.folder}.'
             )
         best = max(values, key=lambda step: (values[step], -step))
         result = dict(
@@ -130,7 +138,7 @@ class Cell:
             **facts,
         )
         self.prepare()
-        write_json(self.folder / 'result.json', result)
+        write_account(self.folder / 'result.json', result)
         return result
 
     def log_tail(self, lines: int = 10) -> List[str]:
@@ -152,20 +160,3 @@ class Cell:
             if step in where:
                 parts.setdefault(int(where[step]), []).append(loss)
         return {step: sum(each) / len(each) for step, each in parts.items()}
-
-
-def read_account(path: Path) -> dict:
-    """Read the account or the result of a cell, empty where there is none.
-
-    Those of before other metrics than top-1 were known come as of today.
-    """
-    account = read_json(path)
-    if not account or 'metric' in account:
-        return account
-    for key in ('last', 'best'):
-        if key in account:
-            old = account[key]
-            account[key] = dict(step=old['epoch'], value=old['top1'])
-    epochs = account.pop('max_epochs')
-    student = dict(alone=account['method'] == 'none', student=None)
-    return dict(account, metric=TOP1, unit='epoch', length=epochs, **student)

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Sequence
 
-from mmkd.errors import ConfigError
+from mmengine.logging import print_log
 
-from .cell import Cell, read_account
+from mmkd.errors import ConfigError, DamagedError
+
+from .account import ACCOUNT, LATER, read_account, write_account
+from .cell import Cell
 
 ELSEWHERE = 'give another --out or delete that folder.'
 
@@ -20,13 +23,15 @@ def check_folder(out: Path, cells: Sequence[Cell], request: dict) -> None:
 
     Raises:
         ConfigError: ``out`` or ``cells`` hold what does not belong together.
+        DataError: What a cell's folder says of itself is damaged or of another format.
     """
     wanted = {cell.stem: cell.facts for cell in cells}
+    folders = [cell.folder for cell in cells]
     rows, table = {}, {}
     for stem, facts in wanted.items():
         _check_table(stem, facts, rows, table)
     for path in sorted(out.glob('*/seed*')):
-        account = read_account(path / 'cell.json')
+        account = _mended(path, path in folders)
         if account:
             facts = wanted.get(account['stem'], account)
             _check_cell(path, account, facts, request)
@@ -36,6 +41,29 @@ def check_folder(out: Path, cells: Sequence[Cell], request: dict) -> None:
                 f'{path} holds a training that is not of a benchmark; delete that '
                 'folder or give another --out.'
             )
+
+
+def _mended(folder, wanted):
+    """Return a cell's account; make again what is damaged and can be."""
+    path, end = folder / 'cell.json', folder / 'result.json'
+    try:
+        account = read_account(path)
+    except DamagedError as error:
+        result = read_account(end)
+        if not result:
+            raise
+        print_log(f'{error} Made again from {end.name}.', 'current')
+        account = {key: result[key] for key in (*ACCOUNT, *LATER) if key in result}
+        write_account(path, account)
+        return account
+    try:
+        read_account(end)
+    except DamagedError as error:
+        if not wanted:
+            raise
+        print_log(f'{error} It is made again now.', 'current')
+        end.unlink()
+    return account
 
 
 def _check_cell(path, account, facts, request):

@@ -131,6 +131,7 @@ class Pool:
             time.sleep(POLL)
         for job in self.running:
             job.signal(signal.SIGKILL)
+        for job in self.running:
             job.cell.note(status='stopped')
         self.running.clear()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Dict, Iterable, List, Optional
 
-from .cell import read_account
+from .account import read_account
 from .metric import Metric
 
 #: Method of the student alone, where it is named by its file.
@@ -66,6 +66,7 @@ def _row(group):
     first = group[-1]
     metric = Metric.of(first['metric'])
     done = [cell for cell in group if 'last' in cell]
+    left = [cell for cell in group if 'last' not in cell]
     last = [metric.scale * cell['last']['value'] for cell in done]
     best = [metric.scale * cell['best']['value'] for cell in done]
     teacher, _, student = first['pair'].partition('_')
@@ -75,10 +76,8 @@ def _row(group):
         teacher=teacher if student else '',
         student=student,
         seeds=_seeds(done),
-        failed=_seeds(c for c in group if c not in done and c['status'] == 'failed'),
-        unfinished=_seeds(
-            c for c in group if c not in done and c['status'] != 'failed'
-        ),
+        failed=_seeds(c for c in left if c.get('status') == 'failed'),
+        unfinished=_seeds(c for c in left if c.get('status') != 'failed'),
         last_mean=mean(last) if last else None,
         last_std=stdev(last) if len(last) > 1 else None,
         best_mean=mean(best) if best else None,
