@@ -16,6 +16,7 @@ Example:
 """
 
 import argparse
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -62,10 +63,20 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmkd.benchmark import Pool, plan, write_report
+    from mmkd.benchmark import write_report
 
     if args.report_only:
         return print(write_report(args.out))
+    try:
+        train(args)
+    except KeyboardInterrupt:
+        stop(signal.SIGINT)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train all cells and write the report."""
+    from mmkd.benchmark import Pool, plan, write_report
+
     if not args.configs or args.jobs < 1:
         raise ConfigError('give at least one CONFIG, and --jobs of at least 1.')
     with locked(args.out) as lock:
@@ -83,8 +94,7 @@ def main() -> None:
         pool = Pool(TRAIN, lock, args.jobs, args.gpus, say)
         stopped = pool.run(cells)
         if stopped:
-            print('stopped; the same command goes on from here', file=sys.stderr)
-            sys.exit(128 + stopped)
+            stop(stopped)
         say(f'\n{write_report(args.out)}\nWritten to {args.out}.')
     for name, why in pool.failures.items():
         print(f'{name} failed: {why}', file=sys.stderr)
@@ -92,9 +102,11 @@ def main() -> None:
         sys.exit(1)
 
 
+def stop(number: int) -> None:
+    """End as a signal asks for."""
+    print('stopped; the same command goes on from here', file=sys.stderr)
+    sys.exit(128 + number)
+
+
 if __name__ == '__main__':
-    try:
-        run(main)
-    except KeyboardInterrupt:
-        print('stopped; the same command goes on from here', file=sys.stderr)
-        sys.exit(130)
+    run(main)

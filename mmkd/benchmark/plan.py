@@ -8,8 +8,8 @@ from typing import List, Optional, Sequence
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmkd.configs import datasets_of, is_distiller, load_config, teachers_of
-from mmkd.engine.checks import SELF_MADE, check_batch_size, check_data
-from mmkd.errors import CheckpointError, ConfigError
+from mmkd.engine.checks import check_batch_size, check_data
+from mmkd.errors import CheckpointError, ConfigError, DataError, explained
 
 from .cell import Cell
 from .hashes import config_hash, student_hash
@@ -51,7 +51,7 @@ def plan(
     Raises:
         ConfigError: A config cannot be read, shrunk or benchmarked, two cells are the
             same, or ``out`` holds results of other settings.
-        DataError: Data is missing.
+        DataError: Data is missing, or a sample of it cannot be read.
         CheckpointError: A teacher's checkpoint is missing or cannot be sliced.
     """
     for what, given in (
@@ -77,8 +77,7 @@ def plan(
             own = dict(facts, seed=seed)
             cells.append(Cell(facts['stem'], seed, out, seeded, own))
     check_folder(out, cells, request)
-    for cell in cells:
-        _fetch(cell.cfg)
+    _try_data([cell for cell in cells if not cell.result()])
     return cells
 
 
@@ -131,14 +130,27 @@ def _name(path, cfg):
     return own.get('method', method), own.get('pair', pair)
 
 
-def _fetch(cfg):
-    """Let what makes or downloads itself do so before trainings side by side do."""
-    for loader in USED:
-        for spec in datasets_of(cfg[loader]):
-            makes = str(spec.get('type')).split('.')[-1] in SELF_MADE
-            if makes and not Path(spec.get('data_root') or '.').is_dir():
-                with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-                    DATASETS.build(spec)
+def _try_data(cells):
+    """Open each data set once, and read a sample, before many trainings do.
+
+    What makes or downloads itself does so then.
+    """
+    tried = set()
+    for cell in cells:
+        scope = cell.cfg.get('default_scope')
+        for loader in USED:
+            spec = cell.cfg[loader].dataset
+            if (scope, str(spec)) in tried:
+                continue
+            tried.add((scope, str(spec)))
+            what = f'{cell.stem}: the data set of {loader} cannot be read'
+            advice = 'mend it, or what the config says of it'
+            with explained(what, advice, DataError):
+                with DefaultScope.overwrite_default_scope(scope):
+                    dataset = DATASETS.build(spec)
+                    if hasattr(dataset, 'full_init'):
+                        dataset.full_init()
+                    dataset[0]
 
 
 def _prepare_logs(cfg, loop):

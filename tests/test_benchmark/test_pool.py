@@ -8,6 +8,8 @@ import time
 import zipfile
 
 import pytest
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
 
 from mmkd.benchmark import Cell, Pool, plan
 from mmkd.errors import CheckpointError, ConfigError, DataError
@@ -57,6 +59,20 @@ BY_ITERATIONS = """
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=3, val_interval=1)
 val_evaluator = dict(type='CocoMetric')
 """
+
+
+class Scenes(BaseDataset):
+    """A data set of one sample, and how often it was opened."""
+
+    opened = 0
+
+    def load_data_list(self):
+        Scenes.opened += 1
+        return [dict(data_root=self.data_root)]
+
+
+for name in 'XY':
+    DATASETS.register_module(name=name, module=Scenes)
 
 
 @pytest.fixture
@@ -296,6 +312,34 @@ def test_mistakes_are_found_before_the_first_training(make, tmp_path):
     folder.mkdir(parents=True)
     (folder / 'epoch_1.pth').touch()
     refused(ConfigError, 'not of a benchmark', *make('kd'))
+
+
+def test_a_data_set_is_opened_once_for_all_trainings(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(Scenes, 'opened', 0)
+    other = str(tmp_path / 'other')
+    os.mkdir(other)
+    configs = make('none', 'kd', 'dkd')
+    val = dict(dataset=dict(type='Y', data_root=other))
+    configs += make('x', more=f'val_dataloader = {val}')
+    cells = plan(configs, [0, 1], tmp_path / 'out')
+    assert len(cells) == 8 and Scenes.opened == 2
+
+
+@pytest.mark.parametrize('method', ['load_data_list', 'prepare_data'])
+def test_a_fault_of_the_data_is_found_once_before_the_first_training(
+    make, tmp_path, monkeypatch, method
+):
+    calls = []
+
+    def broken(self, *args):
+        calls.append(method)
+        raise KeyError('categories')
+
+    monkeypatch.setattr(Scenes, method, broken)
+    says = "none_a_b: the data set of train_dataloader .*KeyError: 'categories'"
+    with pytest.raises(DataError, match=says):
+        plan(make('none', 'kd'), [0, 1, 2, 3], tmp_path / 'out')
+    assert calls == [method]
 
 
 def test_the_seed_is_in_the_config_and_not_in_the_hash(make, tmp_path):
