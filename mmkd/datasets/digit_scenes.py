@@ -6,7 +6,6 @@ detection set that needs no download and trains in minutes.
 """
 
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -47,8 +46,8 @@ def write_scenes(root: Path, params: dict) -> None:
             rng = np.random.default_rng([params['seed'], split == 'val', index])
             scene, placed = _compose(rng, glyphs, pool, params)
             name = f'{index:05d}.png'
-            if not cv2.imwrite(os.fspath(root / split / name), scene):
-                raise OSError(f'{name} could not be written')
+            # Plainly: the folder is renamed once it is whole.
+            (root / split / name).write_bytes(cv2.imencode('.png', scene)[1])
             side = params['size']
             images.append(dict(id=index, file_name=name, width=side, height=side))
             for digit, (x, y, w, h) in placed:

@@ -1,7 +1,6 @@
 """A detection set of real handwritten digits, made on the spot."""
 
 import inspect
-import json
 import shutil
 import tempfile
 import time
@@ -12,7 +11,8 @@ from typing import Optional, Union
 from mmdet.datasets import CocoDataset
 
 from mmkd.datasets.digit_scenes import CLASSES, VERSION, write_scenes
-from mmkd.errors import ConfigError, DataError
+from mmkd.errors import ConfigError, DamagedError, DataError
+from mmkd.files import read_json, writable, write_json
 from mmkd.registry import DATASETS
 
 #: Holds the parameters of a finished data set.
@@ -51,7 +51,8 @@ def make_digits(
 
     Raises:
         ConfigError: A parameter is out of range.
-        DataError: ``root`` holds something else, or cannot be written.
+        DataError: ``root`` holds something else.
+        OutputError: ``root`` cannot be written.
     """
     params = dict(
         version=VERSION,
@@ -66,13 +67,13 @@ def make_digits(
     root = Path(root)
     if _is_made(root, params):
         return root
-    try:
+    with writable(root):
         root.parent.mkdir(parents=True, exist_ok=True)
         _sweep(root)
         part = Path(tempfile.mkdtemp(prefix=f'.{root.name}.part-', dir=root.parent))
         try:
             write_scenes(part, params)
-            (part / MARKER).write_text(json.dumps(params))
+            write_json(part / MARKER, params)
             part.chmod(0o755)  # mkdtemp makes it private
             part.rename(root)
         except OSError:
@@ -81,8 +82,6 @@ def make_digits(
                 raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise DataError(f'cannot write the digits to {root}: {error}') from error
     return root
 
 
@@ -117,12 +116,18 @@ def _is_made(root: Path, params: dict) -> bool:
     """Whether ``root`` holds these digits; something else there is an error."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    try:
-        written = dict(json.loads((root / MARKER).read_text()))
-    except (OSError, TypeError, ValueError):
+    if not (root / MARKER).is_file():
         raise DataError(
             f'{root} is not empty and not a set of digits; choose another folder.'
-        ) from None
+        )
+    try:
+        written = read_json(root / MARKER)
+    except DamagedError:
+        written = None
+    if not isinstance(written, dict):
+        raise DamagedError(
+            f'{root / MARKER} is damaged; delete {root}, and the digits are made again.'
+        )
     if written != params:
         names = ', '.join(k for k in params if written.get(k) != params[k])
         raise DataError(
@@ -151,7 +156,8 @@ class DigitsDataset(CocoDataset):
 
     Raises:
         ConfigError: ``digits`` holds an unknown name or a bad value.
-        DataError: ``data_root`` holds something else, or cannot be written.
+        DataError: ``data_root`` holds something else.
+        OutputError: ``data_root`` cannot be written.
     """
 
     METAINFO = dict(

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from sklearn.datasets import load_digits
 
 from mmkd.datasets import digit_scenes, make_digits
-from mmkd.errors import ConfigError, DataError, MMKDError
+from mmkd.errors import ConfigError, DamagedError, DataError, MMKDError, OutputError
 from mmkd.registry import DATASETS
 
 SMALL = dict(num_train=12, num_val=6)
@@ -195,8 +195,16 @@ def test_bad_values_are_one_sentence(params, tmp_path):
 
 def test_unwritable_place(tmp_path):
     (tmp_path / 'file').write_text('')
-    with pytest.raises(DataError, match='cannot write'):
+    with pytest.raises(OutputError, match='cannot be written: .*/file is not a folder'):
         make_digits(tmp_path / 'file/digits')
+
+
+@pytest.mark.parametrize('text', ['', '{"num_train"', '[]', '"digits"'])
+def test_a_damaged_marker_is_named(tmp_path, text):
+    make_digits(tmp_path / 'digits', **SMALL)
+    (tmp_path / 'digits/digits.json').write_text(text)
+    with pytest.raises(DamagedError, match='digits.json is damaged; delete'):
+        make_digits(tmp_path / 'digits', **SMALL)
 
 
 def test_registered_data_set_in_an_mmdet_pipeline(tmp_path):

@@ -4,6 +4,7 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import time
@@ -15,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmkd.errors import ConfigError, DataError
+from mmkd.errors import ConfigError, DataError, OutputError
 from mmkd.transfer import Network, Pixels, cached_features, load_target
 from mmkd.transfer.features import extraction
 
@@ -407,6 +408,48 @@ class TestDamaged:
         path.write_bytes(content)
         assert equal(cached_features(Sums(), files, BOTH, tmp_path), first)
 
+    @pytest.mark.parametrize('value', [np.nan, np.inf])
+    def test_features_that_are_not_finite_are_computed_again(
+        self, files, tmp_path, value
+    ):
+        first = cached_features(Sums(), files, BOTH, tmp_path)
+        first = {name: np.array(rows) for name, rows in first.items()}
+        (path,) = tmp_path.glob('*/logits-*.npy')
+        rows = np.load(path)
+        rows[3] = value
+        np.save(path, rows)
+        assert equal(cached_features(Sums(), files, BOTH, tmp_path), first)
+
+    @pytest.mark.parametrize(
+        'rows',
+        [
+            np.zeros(10, np.float32),
+            np.zeros((10, 3), int),
+            np.zeros((9, 3), np.float32),
+        ],
+        ids=['a column', 'whole numbers', 'too few'],
+    )
+    def test_another_array_is_computed_again(self, files, tmp_path, rows):
+        first = cached_features(Sums(), files, BOTH, tmp_path)
+        first = {name: np.array(each) for name, each in first.items()}
+        (path,) = tmp_path.glob('*/logits-*.npy')
+        np.save(path, rows)
+        assert equal(cached_features(Sums(), files, BOTH, tmp_path), first)
+
+    @pytest.mark.parametrize('name', ['progress.json', 'pooled.part'])
+    @pytest.mark.parametrize('text', ['', '{"done"', '[1]', '{"done": "x"}'])
+    def test_what_a_kill_left_is_damaged(
+        self, files, tmp_path, monkeypatch, name, text
+    ):
+        cache = tmp_path / 'cache'
+        expected = cached_features(Sums(), files, ['pooled'], tmp_path / 'other')
+        monkeypatch.setattr(extraction, 'NOTE_EVERY', -1)
+        killed(10, Sums(), files, ['pooled'], cache, batch_size=2)
+        (path,) = cache.glob(f'*/{name}')
+        path.write_text(text)
+        rows = cached_features(Sums(), files, ['pooled'], cache, batch_size=2)
+        assert equal(rows, expected)
+
     def test_image_is_named_and_nothing_is_lost(
         self, network, files, tmp_path, forget, noise
     ):
@@ -463,10 +506,9 @@ class TestRefused:
         monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
         network, cache = Sums(), tmp_path / 'cache'
         network.features = lambda images, layers: dict(pooled=torch.zeros(10, 300_000))
-        assert self.refused(DataError, network, files, cache) == (
-            f'no space for the feature cache in {cache} (12.0 MB needed, 5.0 MB free): '
-            'free some, or give another --cache.'
-        )
+        message = self.refused(OutputError, network, files, cache)
+        why = r'the disk is full \(12.0 MB needed, 5.0 MB free\); free some space.'
+        assert re.fullmatch(rf'{cache}/\w+ cannot be written: {why}', message)
 
     def test_what_is_overwritten_is_free(self, files, tmp_path, monkeypatch):
         """Parts of an extraction that was killed with another size of batches."""
@@ -491,8 +533,8 @@ class TestRefused:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(os, 'posix_fallocate', full)
-        message = self.refused(DataError, Sums(), files, tmp_path / 'cache')
-        assert 'no space for the feature cache' in message
+        message = self.refused(OutputError, Sums(), files, tmp_path / 'cache')
+        assert 'cache cannot be written: the disk is full (' in message
         monkeypatch.undo()
         rows = cached_features(Sums(), files, ['pooled'], tmp_path / 'cache')
         expected = cached_features(Sums(), files, ['pooled'], tmp_path / 'other')
@@ -502,9 +544,9 @@ class TestRefused:
     def test_a_file_in_place_of_the_cache(self, files, tmp_path, below):
         (tmp_path / 'file').touch()
         cache = tmp_path / 'file' / below
-        message = self.refused(DataError, Sums(), files, cache)
-        assert f'the feature cache {cache} cannot be written (' in message
-        assert 'Not a directory): give another --cache.' in message
+        message = self.refused(OutputError, Sums(), files, cache)
+        reason = f'{tmp_path}/file is not a folder' if below else 'it is a file'
+        assert f'{cache} cannot be written: {reason}' in message
 
     @pytest.mark.parametrize('value', [float('nan'), float('inf')])
     def test_features_that_are_not_finite(

@@ -1,6 +1,5 @@
 """Features of a data set, computed once and kept as memory-mapped arrays."""
 
-import errno
 import fcntl
 import os
 from contextlib import contextmanager
@@ -12,9 +11,10 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmkd.errors import ConfigError, DataError
+from mmkd.files import writable
 
 from .code_digest import code_digest
-from .extraction import digest, extract, stem
+from .extraction import digest, extract, is_whole, stem
 
 #: Where features lie by default.
 CACHE = 'work_dirs/features'
@@ -53,8 +53,8 @@ def cached_features(
     Raises:
         ConfigError: There is no such layer, it puts out no vectors, or ``batch_size``
             is below 1.
-        DataError: An image cannot be read, a feature is not finite, or the cache
-            cannot be written.
+        DataError: An image cannot be read, or a feature is not finite.
+        OutputError: The cache cannot be written.
     """
     if batch_size < 1:
         raise ConfigError(f'batch_size={batch_size}, but it must be at least 1.')
@@ -63,7 +63,7 @@ def cached_features(
     folder = Path(cache) / digest(key)
     version = digest(versions)
     paths = {name: folder / f'{stem(name)}-{version}.npy' for name in layers}
-    try:
+    with writable(cache):
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             missing = {
@@ -80,8 +80,6 @@ def cached_features(
                     batch_size=batch_size,
                     workers=workers,
                 )
-    except OSError as error:
-        raise _unwritable(error, cache) from error
     # Copy on write: torch warns of arrays that cannot be written.
     return {name: np.load(path, mmap_mode='c') for name, path in paths.items()}
 
@@ -112,11 +110,10 @@ def _identify(dataset):
 def _is_there(path: Path, rows: int) -> bool:
     if not path.exists():
         return False
-    try:
-        return len(np.load(path, mmap_mode='r')) == rows
-    except (ValueError, EOFError):  # somebody cut it
-        print_log(f'{path} is damaged: its features are computed again.', 'current')
-        return False
+    if is_whole(path, rows):
+        return True
+    print_log(f'{path} is damaged: its features are computed again.', 'current')
+    return False
 
 
 @contextmanager
@@ -128,15 +125,3 @@ def _locked(folder: Path) -> Iterator[None]:
             print_log(f'Another process fills {folder}: waiting for it.', 'current')
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _unwritable(error: OSError, cache) -> DataError:
-    reason = error.strerror or error
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        what = f'no space for the feature cache in {cache} ({reason})'
-        return DataError(f'{what}: free some, or give another --cache.')
-    where = error.filename or cache
-    return DataError(
-        f'the feature cache {cache} cannot be written ({where}: {reason}): give '
-        'another --cache.'
-    )

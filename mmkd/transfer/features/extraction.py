@@ -1,14 +1,13 @@
 """Running a network over all images of a data set, in a way that a kill cannot undo."""
 
 import errno
-import json
 import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, Sequence
+from typing import Dict, Iterable, Iterator, Optional, Sequence
 
 import numpy as np
 import torch
@@ -17,8 +16,11 @@ from numpy.lib.format import open_memmap
 
 from mmkd.datasets.read_image import read_image
 from mmkd.errors import ConfigError, DataError
-from mmkd.files import read_json, write_json
+from mmkd.files import output_error
+from mmkd.records import read_record, write_record
 
+#: Of the note, and what to do where it is damaged.
+FORMAT, ADVICE = 'mmkd.features/1', 'it is left out'
 #: Seconds between two notes of how far an extraction has come.
 NOTE_EVERY = 2.0
 
@@ -58,14 +60,15 @@ def extract(
     Raises:
         ConfigError: See :func:`cached_features`.
         DataError: An image cannot be read, or a feature is not finite.
-        OSError: The files cannot be written.
+        OSError: The files cannot be written, as :class:`OutputError` where it is known
+            before.
     """
     folder = next(iter(paths.values())).parent
     parts = {name: folder / f'{stem(name)}.part' for name in paths}
     note = folder / 'progress.json'
     about = dict(layers=list(paths), batch_size=batch_size)
     done = _done(note, about, versions)
-    if not done or not all(part.exists() for part in parts.values()):
+    if not all(is_whole(part, len(versions), done) for part in parts.values()):
         done = 0
         # The note first: it must not outlive what it tells of.
         for path in (note, *parts.values()):
@@ -82,7 +85,7 @@ def extract(
         for array in arrays.values():
             array.flush()
         so_far = dict(done=done, images=digest(versions[:done]))
-        write_json(note, dict(about, **so_far))
+        write_record(note, FORMAT, dict(about, **so_far))
 
     try:
         for start, images in _batches(network, dataset, done, batch_size, workers):
@@ -106,11 +109,37 @@ def extract(
 
 def _done(note, about, versions):
     try:
-        noted = read_json(note)
-    except json.JSONDecodeError:  # the machine went down
+        noted = read_record(note, FORMAT, dict(done=int), ADVICE)
+    except DataError:  # the machine went down, or it is of another mmkd
         return 0
     done = noted.pop('done', 0)
     return done if noted == dict(about, images=digest(versions[:done])) else 0
+
+
+def is_whole(path: Path, rows: int, done: Optional[int] = None) -> bool:
+    """Whether a file holds so many features, of which those done are finite.
+
+    Args:
+        path (Path): A file ``.npy``.
+        rows (int): Features of how many images.
+        done (int, optional): How many are there; defaults to all, and 0 is never whole.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if done == 0 or not path.exists():
+        return False
+    try:
+        array = np.load(path, mmap_mode='r')
+    except OSError:
+        raise
+    except Exception:  # of whatever somebody has put there
+        return False
+    if array.ndim != 2 or array.dtype.kind != 'f' or len(array) != rows:
+        return False
+    # A sum in double precision is finite where every number is, and takes no memory.
+    with np.errstate(invalid='ignore'):
+        return bool(np.isfinite(array[:done].sum(dtype=np.float64)))
 
 
 def _batches(network, dataset, done, batch_size, workers) -> Iterator:
@@ -144,9 +173,8 @@ def _allocate(parts, rows, number) -> Dict[str, np.ndarray]:
     need = sum(number * row.shape[1] * row.itemsize for row in rows.values())
     free = shutil.disk_usage(next(iter(parts.values())).parent).free
     if need > free:
-        raise OSError(
-            errno.ENOSPC, f'{need / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free'
-        )
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise output_error(full, next(iter(parts.values())).parent, need)
     arrays = {}
     for name, part in parts.items():
         row = rows[name]
