@@ -9,11 +9,14 @@ Features are computed once and kept; the second call is quick.
 """
 
 import argparse
+import io
+from pathlib import Path
 
 import numpy as np
 
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
+from mmkd.files import write_bytes
 from mmkd.transfer import (
     TARGETS,
     Protocol,
@@ -25,7 +28,7 @@ from mmkd.transfer import (
 )
 from mmkd.transfer.features.cache import CACHE
 from mmkd.transfer.protocol import REFERENCES
-from mmkd.visualization import markdown_table
+from mmkd.visualization import claim, markdown_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -84,6 +87,7 @@ def main() -> None:
     if not texts:
         raise ConfigError('give a CHECKPOINT, or several with --compare.')
     entries = parse_entries(texts, args.config)
+    settings = claim(args, 'linear_probe')
     protocol = Protocol(
         layers=args.layers,
         input_size=args.input_size,
@@ -107,15 +111,18 @@ def main() -> None:
         device=args.device,
     )
     artifact, figure = comparison(results, target, protocol)
-    path = artifact.write(args.out, figure)
-    predictions = path.with_name('predictions.npz')
+    artifact.settings = settings
+    predictions = Path(args.out) / 'predictions.npz'
     named = [(name, each) for name, runs in results.items() for each in runs]
     np.savez_compressed(
-        predictions,
+        file := io.BytesIO(),
+        format='mmkd.predictions/1',
         labels=target.val.get_gt_labels(),
         names=[name for name, _ in named],
         top1=np.stack([each.top1 for _, each in named]),
     )
+    write_bytes(predictions, file.getvalue())
+    path = artifact.write(args.out, figure)
     print(f'\n{artifact.title}\n\n{markdown_table(artifact.rows, artifact.corner)}')
     print(
         f'\n{artifact.about}\n\nWritten: {path}, {path.with_suffix(".png")} and '

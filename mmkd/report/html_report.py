@@ -1,14 +1,13 @@
 """Results of work folders as one page of HTML, for people to look at."""
 
 import datetime
-import json
 import mimetypes
 from html import escape
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, Sequence, Union
+from typing import Dict, Iterable, List, Sequence, Union
 
-from mmkd.errors import DataError
-from mmkd.files import write_text
+from mmkd.errors import ConfigError, DataError
+from mmkd.files import check_writable, write_text
 from mmkd.provenance import revision, versions
 from mmkd.visualization.artifact import Artifact, read_artifacts
 from mmkd.visualization.run_log import RunLog, find_runs
@@ -47,18 +46,21 @@ def write_html_report(
         list[str]: What is amiss and so not shown, a sentence each.
 
     Raises:
+        ConfigError: ``out`` is a file that is no report of these folders.
         DataError: A folder is missing, or none holds anything to report.
+        OutputError: ``out`` cannot be written.
     """
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise DataError(f'{folder} is no folder; give the folders of the results.')
     names = _names([Path(folder).resolve() for folder in folders])
+    _check_out(Path(out), names.values())
     amiss: List[str] = []
     artifacts: Dict[Path, Artifact] = {}
     runs: Dict[Path, str] = {}
     places: Dict[Path, str] = {}  # of the artifacts
     for folder, name in names.items():
-        results, trainings = read_artifacts(folder), find_runs(folder)
+        results, trainings = read_artifacts(folder, amiss), find_runs(folder)
         old = [_shown(path, folder, name) for path in _outdated(folder)]
         if old:
             amiss.append(OUTDATED.format(', '.join(old)))
@@ -68,7 +70,7 @@ def write_html_report(
         places.update((p, _shown(p.parent, folder, name)) for p in results)
         runs.update((p, _shown(p, folder, name)) for p in trainings)
     if not (artifacts or runs):
-        raise DataError(' '.join(amiss))
+        raise DataError(' '.join(dict.fromkeys(amiss)))
     titles = [artifact.title for artifact in artifacts.values()]
     results = []
     for path, artifact in artifacts.items():
@@ -82,7 +84,19 @@ def write_html_report(
     footer = _provenance(names.values())
     title = title or f'Results of {", ".join(names.values())}'
     write_text(Path(out), page(title, [part for part in parts if part[1]], footer))
-    return amiss
+    return [*dict.fromkeys(amiss)]  # folders may lie within each other
+
+
+def _check_out(out: Path, names: Iterable[str]) -> None:
+    """Try the file before the work; spare what is no report of these folders."""
+    check_writable(out)
+    if out.is_file() and escape(_source(names)) not in out.read_text(
+        encoding='utf-8', errors='replace'
+    ):
+        raise ConfigError(
+            f'{out} is there already and is no report of {", ".join(names)}; give '
+            'another --out, or delete it.'
+        )
 
 
 def _names(folders: List[Path]) -> Dict[Path, str]:
@@ -118,11 +132,10 @@ def _artifact(path: Path, place: str, artifact: Artifact, amiss: List[str]) -> s
             parts.append(_missing(path, 'picture', artifact.picture, amiss))
     if artifact.rows:
         parts.append(table(artifact.rows, artifact.title, artifact.corner))
-    data = path.read_bytes()
-    made = json.loads(data)['made']
-    date = made.pop('date')
-    origin = ', '.join(f'{key} {value}' for key, value in made.items())
-    saved = [download(path.name, data, 'application/json')]
+    made = dict(artifact.made)
+    date = made.pop('date', 'an unknown date')
+    origin = ', '.join(f'{key} {value}' for key, value in made.items()) or 'unknown'
+    saved = [download(path.name, path.read_bytes(), 'application/json')]
     for name in artifact.files:
         kind = mimetypes.guess_type(name)[0] or 'application/octet-stream'
         try:
@@ -148,10 +161,14 @@ def _missing(path: Path, what: str, name: str, amiss: List[str]) -> str:
     return paragraph(text, 'missing')
 
 
+def _source(names: Iterable[str]) -> str:
+    return f'From the folders {", ".join(names)}.'
+
+
 def _provenance(names) -> List[str]:
     made = ', '.join(f'{key} {value}' for key, value in versions().items())
     return [
         f'Written on {datetime.date.today().isoformat()}; {made}, revision '
         f'{revision()}.',
-        f'From the folders {", ".join(names)}.',
+        _source(names),
     ]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from mmkd.lazy import lazy_attributes
 from mmkd.visualization.artifact import Artifact, new_figure, read_artifacts
+from mmkd.visualization.claim import claim
 from mmkd.visualization.curves import curves_figure, draw_curves
 from mmkd.visualization.run_log import RunLog, find_runs, read_scalars
 from mmkd.visualization.tables import markdown_table
@@ -16,6 +17,7 @@ __all__ = [
     'Artifact',
     'ProgressHook',
     'RunLog',
+    'claim',
     'curves_figure',
     'draw_curves',
     'draw_detections',

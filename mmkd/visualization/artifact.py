@@ -2,7 +2,6 @@
 
 import datetime
 import io
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
@@ -11,11 +10,32 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmkd.errors import DataError
-from mmkd.files import write_bytes, write_json
+from mmkd.files import write_bytes
 from mmkd.provenance import revision, versions
+from mmkd.records import check, read_record, write_record
 
-#: Tells these files from other JSON.
-FORMAT = 'mmkd.artifact/1'
+#: Tells these files from other JSON, in its first version.
+NAME = 'mmkd.artifact/'
+FORMAT = f'{NAME}1'
+ADVICE = 'make it again, or delete it'
+
+
+def _is_cell(value) -> bool:
+    """Whether it may stand in a table; a figure may be NaN there."""
+    return value is None or isinstance(value, (str, int, float))
+
+
+#: What every artifact's file holds, and what those of today do.
+KINDS = dict(name=str, title=str, about=str)
+OPTIONAL = dict(
+    rows={str: {str: _is_cell}},
+    corner=str,
+    values=dict,
+    files=[str],
+    picture=(str, type(None)),
+    settings=dict,
+    made={str: str},
+)
 
 
 @dataclass
@@ -32,6 +52,9 @@ class Artifact:
         files (list[str]): Names of files beside it to save, too, such as of CSV.
         picture (str, optional): Name of its picture. Defaults to ``NAME.png``, if
             there is one.
+        settings (dict): What it was made with, of
+            :func:`~mmkd.visualization.claim`.
+        made (dict): When and with what, as its file says. Written anew each time.
     """
 
     name: str
@@ -42,6 +65,8 @@ class Artifact:
     values: Dict[str, Any] = field(default_factory=dict)
     files: List[str] = field(default_factory=list)
     picture: Optional[str] = None
+    settings: Dict[str, Any] = field(default_factory=dict)
+    made: Dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Union[str, Path], figure: Optional[Figure] = None) -> Path:
         """Write both files into a folder, which is made; return the JSON's path.
@@ -55,36 +80,55 @@ class Artifact:
         else:
             self.picture = self.picture or f'{self.name}.png'
             save_figure(figure, folder / self.picture)
-        made = dict(
+        self.made = dict(
             date=datetime.date.today().isoformat(), revision=revision(), **versions()
         )
         path = folder / f'{self.name}.json'
-        write_json(path, dict(format=FORMAT, **asdict(self), made=made))
+        write_record(path, FORMAT, asdict(self))
         return path
 
     @classmethod
     def read(cls, path: Union[str, Path]) -> Optional['Artifact']:
-        """Read one, or return None for any other JSON file.
+        """Read one, or return None for any other file.
 
         Raises:
-            DataError: It lacks what every artifact has.
+            DamagedError: It is not whole, or lacks what every artifact has.
+            DataError: It is of another version, or cannot be read.
         """
+        path = Path(path)
         try:
-            data = json.loads(Path(path).read_text(encoding='utf-8'))
-        except ValueError:
-            return None
-        if not isinstance(data, dict) or data.pop('format', None) != FORMAT:
-            return None
-        known = {key: data[key] for key in cls.__dataclass_fields__ if key in data}
-        if not {'name', 'title', 'about'} <= set(known):
-            raise DataError(f'{path} is damaged: make it again, or delete it.')
-        return cls(**known)
+            if not path.is_file() or NAME.encode() not in path.read_bytes():
+                return None
+        except OSError as error:
+            raise DataError(f'{path} cannot be read: {error.strerror}.') from error
+        data = read_record(path, FORMAT, KINDS, ADVICE)
+        optional = {key: kind for key, kind in OPTIONAL.items() if key in data}
+        check(data, optional, path, ADVICE)
+        fields = [*KINDS, *optional]
+        return cls(**{key: data[key] for key in fields})
 
 
-def read_artifacts(folder: Union[str, Path]) -> Dict[Path, Artifact]:
-    """Find all below a folder, by the path of their JSON, in order of their paths."""
-    paths = sorted(Path(folder).rglob('*.json'))
-    artifacts = {path: Artifact.read(path) for path in paths}
+def read_artifacts(
+    folder: Union[str, Path], amiss: Optional[List[str]] = None
+) -> Dict[Path, Artifact]:
+    """Find all below a folder, by the path of their JSON, in order of their paths.
+
+    Args:
+        folder (str or Path): Where to look.
+        amiss (list[str], optional): Takes a sentence for each that is damaged or of
+            another version. Without it, the first of them is raised.
+
+    Raises:
+        DataError: See :meth:`Artifact.read`.
+    """
+    artifacts = {}
+    for path in sorted(Path(folder).rglob('*.json')):
+        try:
+            artifacts[path] = Artifact.read(path)
+        except DataError as error:
+            if amiss is None:
+                raise
+            amiss.append(str(error))
     return {path: artifact for path, artifact in artifacts.items() if artifact}
 
 

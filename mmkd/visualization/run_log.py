@@ -1,8 +1,14 @@
 """All that MMEngine's Runner logged of a training."""
 
+import functools
 import json
+import logging
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple, Union
+
+from mmengine.logging import print_log
+
+from mmkd.errors import DataError
 
 #: A curve: steps and values.
 Curve = Tuple[List[int], List[float]]
@@ -14,7 +20,8 @@ class RunLog:
     """The logged numbers of one run, read once.
 
     Where a run was resumed, the later value of a step counts. A line that is not
-    whole, as the last one of a run under way, is left out.
+    whole is left out, with a warning where it is not the last one of a run under way
+    or killed.
 
     Args:
         work_dir (Path): The Runner's.
@@ -32,7 +39,7 @@ class RunLog:
         training = set()
         for entry in _entries(work_dir):
             for name, value in entry.items():
-                if name not in ASIDE and isinstance(value, (int, float)):
+                if name not in ASIDE and _is_figure(value):
                     values.setdefault(name, {})[entry['step']] = value
                     if 'iter' in entry:  # which validations have not
                         training.add(name)
@@ -82,8 +89,9 @@ def read_scalars(
     """
     values: Dict[int, float] = {}
     for entry in _entries(Path(work_dir)):
-        if key in entry:
-            values[entry['step']] = entry[key] - entry.get(less, 0.0)
+        if _is_figure(entry.get(key)):
+            added = entry[less] if _is_figure(entry.get(less)) else 0.0
+            values[entry['step']] = entry[key] - added
         elif empty is not None and {'step'} <= set(entry) <= set(ASIDE):
             values[entry['step']] = empty
     return _curve(values)
@@ -97,11 +105,41 @@ def find_runs(folder: Path) -> List[Path]:
 
 def _entries(work_dir: Path) -> Iterator[dict]:
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+        lines = _text(path).splitlines()
+        for number, line in enumerate(lines, start=1):
+            entry = _entry(line)
+            if entry:
+                yield entry
+            elif number < len(lines) and line.strip():
+                _warn(path, number)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding='utf-8', errors='replace')
+    except OSError as error:
+        raise DataError(f'{path} cannot be read: {error.strerror}.') from error
+
+
+def _entry(line: str) -> dict:
+    """Return what a line holds, nothing where it is not whole."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    whole = isinstance(entry, dict) and isinstance(entry.get('step'), int)
+    return entry if whole else {}
+
+
+def _is_figure(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+@functools.cache  # once
+def _warn(path: Path, number: int) -> None:
+    print_log(
+        f'{path}: line {number} is damaged and left out.', 'current', logging.WARNING
+    )
 
 
 def _curve(points: Dict[int, float]) -> Curve:

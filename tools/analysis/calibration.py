@@ -10,17 +10,20 @@ from mmkd.analysis import agreement_artifact, calibration_artifact
 from mmkd.analysis.load_pair import load_pair, pair_parser
 from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
+from mmkd.visualization import claim
 
 
 def main() -> None:
     args = pair_parser(__doc__).parse_args()
     pair = load_pair(args).shared()
+    settings = claim(args, 'calibration', 'agreement')
     student, teacher = pair.logits()
     labels, where = pair.labels(), pair.where()
     both = dict(student=student, teacher=teacher)
-    show(*calibration_artifact(both, labels, where), args.out)
+    show(*calibration_artifact(both, labels, where), args.out, settings)
     print()
-    show(*agreement_artifact(student, teacher, labels, pair.classes, where), args.out)
+    agreed = agreement_artifact(student, teacher, labels, pair.classes, where)
+    show(*agreed, args.out, settings)
 
 
 if __name__ == '__main__':

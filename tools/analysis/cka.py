@@ -11,6 +11,7 @@ from mmkd.analysis.load_pair import load_pair, pair_parser
 from mmkd.analysis.pair import default_layers
 from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
+from mmkd.visualization import claim
 
 
 def main() -> None:
@@ -27,13 +28,14 @@ def main() -> None:
     )
     args = parser.parse_args()
     pair = load_pair(args)
+    settings = claim(args, 'cka')
     student, teacher = pair.features(
         args.student_layers or default_layers(pair.student),
         args.teacher_layers or default_layers(pair.teacher),
     )
     where = pair.where()
     artifact, figure = cka_artifact(student, teacher, where, debiased=args.debiased)
-    show(artifact, figure, args.out)
+    show(artifact, figure, args.out, settings)
 
 
 if __name__ == '__main__':

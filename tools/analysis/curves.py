@@ -36,8 +36,10 @@ def main() -> None:
     args = parse_args()
     from mmkd.analysis import curves_artifact, read_runs
     from mmkd.analysis.presentation import show
+    from mmkd.visualization import claim
 
-    show(*curves_artifact(read_runs(args.runs), args.keys), args.out)
+    settings = claim(args, 'curves')
+    show(*curves_artifact(read_runs(args.runs), args.keys), args.out, settings)
 
 
 if __name__ == '__main__':

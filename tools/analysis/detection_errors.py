@@ -43,9 +43,10 @@ def main() -> None:
     args = parse_args()
     from mmkd.analysis.detection.boxes import read_predictions, read_truth
     from mmkd.analysis.detection.report import write_detection_report
-    from mmkd.visualization import markdown_table
+    from mmkd.visualization import claim, markdown_table
 
     paths = named(args.predictions)
+    settings = claim(args, 'detection_ap')
     truth = read_truth(args.annotations)
     models = {name: read_predictions(path, truth) for name, path in paths.items()}
     for name, predictions in models.items():
@@ -53,7 +54,7 @@ def main() -> None:
             print(f'{name} has no predictions: its AP is 0, all objects are missed.')
     data = args.annotations.name
     overall, classes, errors, *_ = write_detection_report(
-        truth, models, args.out, data, args.score
+        truth, models, args.out, data, args.score, settings
     )
     for artifact in (overall, errors):
         print(f'{artifact.title}\n\n{markdown_table(artifact.rows, artifact.corner)}\n')

@@ -10,12 +10,15 @@ from mmkd.analysis import logit_gap_artifact
 from mmkd.analysis.load_pair import load_pair, pair_parser
 from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
+from mmkd.visualization import claim
 
 
 def main() -> None:
     args = pair_parser(__doc__).parse_args()
     pair = load_pair(args).shared()
-    show(*logit_gap_artifact(*pair.logits(), pair.classes, pair.where()), args.out)
+    settings = claim(args, 'logit_gap')
+    made = logit_gap_artifact(*pair.logits(), pair.classes, pair.where())
+    show(*made, args.out, settings)
 
 
 if __name__ == '__main__':

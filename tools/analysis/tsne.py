@@ -12,6 +12,7 @@ from mmkd.analysis.presentation import show
 from mmkd.engine.launch import run
 from mmkd.errors import DataError
 from mmkd.transfer.features.layers import POOLED
+from mmkd.visualization import claim
 
 
 def main() -> None:
@@ -23,6 +24,7 @@ def main() -> None:
     add('--seed', type=int, default=0, help='of images and t-SNE, default 0')
     args = parser.parse_args()
     pair = load_pair(args)
+    settings = claim(args, 'tsne')
     wanted = args.classes and [_index(name, pair.classes) for name in args.classes]
     student, teacher = pair.features([POOLED], [POOLED])
     artifact, figure = tsne_artifact(
@@ -36,7 +38,7 @@ def main() -> None:
         perplexity=args.perplexity,
         seed=args.seed,
     )
-    show(artifact, figure, args.out)
+    show(artifact, figure, args.out, settings)
 
 
 def _index(name, classes):

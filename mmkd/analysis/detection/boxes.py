@@ -107,7 +107,7 @@ def _read(source, what):
         raise DataError(f'{path} is not there; check the path of {what}.')
     try:
         return json.loads(path.read_text(encoding='utf-8')), str(path)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON, as COCO's format is: {error}.") from None
 
 

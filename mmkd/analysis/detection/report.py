@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Any, Dict, List, Optional, Union
 
 from pycocotools.coco import COCO
 
@@ -28,6 +28,7 @@ def write_detection_report(
     folder: Union[str, Path],
     data: str,
     score: float = 0.3,
+    settings: Optional[Dict[str, Any]] = None,
 ) -> List[Artifact]:
     """Compare detectors: AP by size and by class, kinds of errors, confusions.
 
@@ -39,6 +40,8 @@ def write_detection_report(
         folder (str | Path): For the pictures and their JSON.
         data (str): What the images are, for the titles.
         score (float): Predictions below it count for AP only.
+        settings (dict, optional): To note with the results, of
+            :func:`mmkd.visualization.claim`.
 
     Returns:
         list: What was written, in the order above; the confusions model by model.
@@ -71,5 +74,6 @@ def write_detection_report(
         for name, matrix in counts.items()
     ]
     for artifact, figure in made:
+        artifact.settings = dict(settings or {})
         artifact.write(folder, figure)
     return [artifact for artifact, _ in made]
