@@ -9,20 +9,24 @@ Example:
 """
 
 import argparse
-import json
 import os
 import sys
 import time
 import warnings
+import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Optional
 
 warnings.filterwarnings('ignore')  # the libraries' own, in the course of imports
 
 # ruff: noqa: E402
 from mmengine.config import Config
 
-from mmkd.errors import ConfigError, MMKDError
+from mmkd.engine.launch import run
+from mmkd.errors import ConfigError, DamagedError
+from mmkd.files import locked, write_text
+from mmkd.records import NUMBER, read_record, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs/quickstart'
@@ -32,6 +36,7 @@ STEPS = len(MODELS) + 2
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 SCENES = 4  # in the picture: the first ones
 TIMED = 60  # images
+FORMAT = 'mmkd.quickstart/1'
 SILENCE = open(os.devnull, 'w')
 
 
@@ -56,18 +61,21 @@ def say(step: int, text: str) -> None:
 
 def claim(args: argparse.Namespace) -> None:
     """Keep runs of other settings out of this work dir."""
-    if not 0 < args.scale <= 1:
-        raise ConfigError(f'--scale {args.scale} is not above 0 and up to 1.')
     path = args.work_dir / 'settings.json'
     wanted = dict(seed=args.seed, scale=args.scale)
-    known = json.loads(path.read_text()) if path.exists() else wanted
-    if known != wanted:
+    advice = f'delete it if {wanted} is what it said, else choose another --work-dir'
+    try:
+        known = read_record(path, FORMAT, dict(seed=int, scale=NUMBER), advice)
+    except DamagedError:
+        if any(args.work_dir.glob('*/*.pth')):
+            raise
+        known = {}
+    if known not in ({}, wanted):
         raise ConfigError(
             f'{args.work_dir} holds a run with {known}, wanted is {wanted}; choose '
             'another --work-dir or delete that one.'
         )
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(wanted))
+    write_record(path, FORMAT, wanted)
 
 
 def configure(name: str, args: argparse.Namespace) -> Config:
@@ -110,6 +118,24 @@ def final_checkpoint(cfg: Config) -> Path:
     return Path(cfg.work_dir) / f'iter_{cfg.train_cfg.max_iters}.pth'
 
 
+def iteration(checkpoint: Path) -> int:
+    return int(checkpoint.stem.split('_')[1])
+
+
+def newest_checkpoint(work_dir: Path) -> Optional[Path]:
+    """The last one that is whole."""
+    paths = work_dir.glob('iter_*.pth')
+    return next(filter(is_whole, sorted(paths, key=iteration, reverse=True)), None)
+
+
+def is_whole(checkpoint: Path) -> bool:
+    try:
+        with zipfile.ZipFile(checkpoint) as file:
+            return file.testzip() is None
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
+        return False
+
+
 def make_data(args: argparse.Namespace) -> None:
     from mmkd.datasets import make_digits
 
@@ -119,24 +145,24 @@ def make_data(args: argparse.Namespace) -> None:
 
 
 def train(step: int, name: str, args: argparse.Namespace) -> None:
-    from mmengine.runner import Runner, find_latest_checkpoint
+    from mmengine.runner import Runner
 
     from mmkd.visualization import ProgressHook
 
     cfg, title = configure(name, args), MODELS[name]
-    with redirect_stdout(SILENCE):
-        # MMEngine notes the name of a checkpoint once it is written.
-        latest = Path(find_latest_checkpoint(cfg.work_dir) or '').name
-    if latest == final_checkpoint(cfg).name:
+    latest, final = newest_checkpoint(Path(cfg.work_dir)), final_checkpoint(cfg)
+    if latest == final:
         return say(step, f'{title}: trained already')
-    if latest and int(Path(latest).stem.split('_')[1]) > cfg.train_cfg.max_iters:
+    if latest and iteration(latest) > cfg.train_cfg.max_iters:
         raise ConfigError(
-            f'{cfg.work_dir} holds {latest}, longer trained than the '
+            f'{cfg.work_dir} holds {latest.name}, longer trained than the '
             f'{cfg.train_cfg.max_iters} iterations wanted; choose another --work-dir.'
         )
+    if final.exists():
+        say(step, f'{title}: {final.name} is damaged, it is made again')
     if latest:
-        say(step, f'{title}: resuming from {latest}')
-        cfg.merge_from_dict(dict(resume=True, load_from=f'{cfg.work_dir}/{latest}'))
+        say(step, f'{title}: resuming from {latest.name}')
+        cfg.merge_from_dict(dict(resume=True, load_from=str(latest)))
     hook = ProgressHook(f'[{step}/{STEPS}] {title}', 'coco/bbox_mAP')
     with redirect_stdout(SILENCE):  # the Runner's log goes to its file
         runner = Runner.from_cfg(cfg)
@@ -186,9 +212,9 @@ def report(args: argparse.Namespace) -> None:
     rows = {label: figures for label, (figures, _) in results.items()}
     text = f'{title}\n\n{vis.markdown_table(rows)}\n'
     print(f'\n{text}')
-    (out / 'report.md').write_text(text)
+    write_text(out / 'report.md', text)
     summary = dict(title=title, torch=torch.__version__, models=rows)
-    (out / 'report.json').write_text(json.dumps(summary, indent=2) + '\n')
+    write_record(out / 'report.json', 'mmkd.quickstart-report/1', summary)
 
     columns = {
         f'{label}, AP {figures["AP"]:.3f}': samples
@@ -210,12 +236,19 @@ def report(args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
     start = time.time()
-    claim(args)
-    make_data(args)
-    for step, name in enumerate(MODELS, start=2):
-        train(step, name, args)
-    say(STEPS, 'evaluation, table and pictures')
-    report(args)
+    if not 0 < args.scale <= 1:
+        raise ConfigError(f'--scale {args.scale} is not above 0 and up to 1.')
+    try:
+        with locked(args.work_dir):
+            claim(args)
+            make_data(args)
+            for step, name in enumerate(MODELS, start=2):
+                train(step, name, args)
+            say(STEPS, 'evaluation, table and pictures')
+            report(args)
+    except KeyboardInterrupt:
+        print('interrupted; run the same command again to continue', file=sys.stderr)
+        sys.exit(130)
     test = os.path.relpath(ROOT / 'tools/test.py')
     student = os.path.relpath(CONFIGS / 'student.py')
     print(
@@ -227,9 +260,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except MMKDError as error:
-        sys.exit(f'error: {error}')
-    except KeyboardInterrupt:
-        sys.exit('interrupted; run the same command again to continue')
+    run(main)
