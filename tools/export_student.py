@@ -13,7 +13,7 @@ from mmkd.configs import build_model, files_of, load_config, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.export import StockConfig, stock_config
-from mmkd.files import write_text
+from mmkd.files import check_writable, write_text
 from mmkd.models.load_weights import load_weights
 
 #: What of a checkpoint's meta data is about the student.
@@ -38,6 +38,8 @@ def main() -> None:
     name = args.name or f'{Path(args.config).stem}_student'
     weights, config = (Path(args.out_dir) / f'{name}{end}' for end in ('.pth', '.py'))
     spare([weights, config], [args.checkpoint, *inputs(cfg)])
+    for path in (weights, config):
+        check_writable(path)
     stock = stock_config(cfg)
     model = build_model(stock.config)
     checkpoint = load_weights(model, args.checkpoint, f'the student of {args.config}')
@@ -45,16 +47,9 @@ def main() -> None:
     state = {k: checkpoint.weights.get(k, v) for k, v in model.state_dict().items()}
     meta = {key: checkpoint.meta[key] for key in KEPT if key in checkpoint.meta}
     about = notes(stock)
-    try:
-        write_checkpoint(weights, state, meta)
-        write_text(
-            config, ''.join(f'# {note}\n' for note in about) + stock.config.pretty_text
-        )
-    except OSError as error:
-        raise ConfigError(
-            f'{error.filename or args.out_dir} cannot be written ({error.strerror}); '
-            'choose another --out-dir or --name.'
-        ) from error
+    write_checkpoint(weights, state, meta)
+    lines = ''.join(f'# {note}\n' for note in about)
+    write_text(config, lines + stock.config.pretty_text)
     was = Path(args.checkpoint)
     was = f' (was {mebibytes(was)})' if was.is_file() else ''
     print(f'{weights}: {len(state)} tensors, {mebibytes(weights)}{was}')

@@ -2,11 +2,13 @@
 """Test a checkpoint: a distilled student's, or any stock model's."""
 
 import argparse
+from pathlib import Path
 
 from mmkd.configs import student_alone
 from mmkd.engine.checks import check_data
 from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run
 from mmkd.errors import ConfigError
+from mmkd.files import check_writable
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,6 +38,8 @@ def main() -> None:
         _augment(cfg)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise ConfigError(f'--out must end in .pkl or .pickle, got {args.out!r}.')
+    for path in (Path(cfg.work_dir) / 'log', *filter(None, [args.out])):
+        check_writable(path)
     check_data(cfg, ('test_dataloader',))
     runner = build_runner(cfg)
     if args.out:

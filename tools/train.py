@@ -2,10 +2,12 @@
 """Train what a config describes: a Distiller, or any stock model."""
 
 import argparse
+from pathlib import Path
 
 from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run, use_amp
 from mmkd.errors import ConfigError
+from mmkd.files import check_writable
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,6 +49,7 @@ def main() -> None:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    check_writable(Path(cfg.work_dir) / 'log')
     check_data(cfg, ('train_dataloader', 'val_dataloader'))
     check_batch_size(cfg)
     build_runner(cfg).train()

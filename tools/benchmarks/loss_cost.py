@@ -38,7 +38,7 @@ from mmkd.benchmark.step_cost import interleave, peak, ratio, weights
 from mmkd.configs import build_model, load_config, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
-from mmkd.files import write_text
+from mmkd.files import check_writable, write_text
 from mmkd.testing import classification_batch
 from mmkd.visualization import markdown_table
 
@@ -71,6 +71,8 @@ def main() -> None:
         )
     if args.out and args.out.suffix not in ('.md', '.csv'):
         raise ConfigError(f'--out {args.out}: name a file that ends in .md or .csv.')
+    if args.out:
+        check_writable(args.out)
     configs = read([args.baseline, *(args.configs or sorted(glob(CONFIGS)))])
     # Each teacher would say that it is untrained.
     MMLogger.get_instance('loss_cost', log_level='ERROR')

@@ -9,9 +9,7 @@ above its start, at its peak.
 
 import argparse
 import copy
-import json
 import statistics
-from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
@@ -21,7 +19,9 @@ from mmkd.benchmark.step_cost import interleave, peak, ratio, weights
 from mmkd.configs import build_model, load_config, student_alone, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
+from mmkd.files import check_writable
 from mmkd.models.taps import Taps
+from mmkd.records import write_record
 from mmkd.testing import classification_batch, detection_batch
 
 
@@ -38,6 +38,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if args.json:
+        check_writable(args.json)
     cfg = load_config(args.config, args.cfg_options)
     if 'teacher' not in teachers_of(cfg.model):
         raise ConfigError(f'{args.config} has no Distiller with one teacher.')
@@ -62,7 +64,7 @@ def main() -> None:
     figures['teacher_weights_mib'] = weights(teacher)
     report(figures)
     if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=1))
+        write_record(args.json, 'mmkd.step_cost/1', figures)
 
 
 def make_batch(student, batch, size):

@@ -15,9 +15,7 @@ and the preprocessor alone, on one thread.
 
 import argparse
 import copy
-import json
 import tempfile
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -31,7 +29,9 @@ from mmkd.benchmark.step_cost import interleave, ratio
 from mmkd.configs import build_model, load_config, teachers_of
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
+from mmkd.files import check_writable
 from mmkd.models.crop_flip_preprocessor import random_crop, random_flip
+from mmkd.records import write_record
 
 IMAGES = 6400
 
@@ -87,6 +87,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    if args.json:
+        check_writable(args.json)
     cfg = load_config(args.config, args.cfg_options)
     if 'teacher' not in teachers_of(cfg.model):
         raise ConfigError(f'{args.config} has no Distiller with one teacher.')
@@ -114,7 +116,7 @@ def main() -> None:
     )
     report(figures)
     if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=1))
+        write_record(args.json, 'mmkd.train_speed/1', figures)
 
 
 def prepare(cfg: Config) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmkd.checkpoints import PLACES, read_checkpoint, write_checkpoint
 from mmkd.engine.launch import run
+from mmkd.files import check_writable
 from mmkd.models.backbones.convert import ARCHS, convert_state_dict
 
 #: Where the weights are, by --layout.
@@ -45,6 +46,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    check_writable(args.dst)
     weights = read_checkpoint(args.src, LAYOUTS[args.layout]).fitting().weights
     weights = convert_state_dict(weights, args.arch, args.num_classes)
     write_checkpoint(Path(args.dst), weights, dataset_meta(args.num_classes))
