@@ -486,3 +486,32 @@ class TestQuickstart:
         change(tmp_path / 'settings.json', 'format', value='mmkd.quickstart/2')
         with pytest.raises(DataError, match='mmkd.quickstart/2'):
             tool()
+
+
+class TestClaim:
+    """A place for results, before the work."""
+
+    def args(self, artifact, **given):
+        return argparse.Namespace(out=artifact.parent, **given)
+
+    def test_of_the_same_settings_is_written_over(self, artifact):
+        args = self.args(artifact, a=1, cache='elsewhere', workers=3)
+        assert claim(args, 'probe', 'another') == dict(a=1)
+
+    @pytest.mark.parametrize(
+        'given, says',
+        [
+            (dict(a=2), 'a=1, wanted is 2'),
+            (dict(a=1, b=[Path('x')]), r"b=None, wanted is \['x'\]"),
+            ({}, 'a=1, wanted is None'),
+        ],
+    )
+    def test_of_other_settings_is_spared(self, artifact, given, says):
+        with pytest.raises(ConfigError, match=rf'other settings \({says}\); give') as c:
+            claim(self.args(artifact, **given), 'probe')
+        check(f'error: {c.value}')
+
+    def test_of_before_settings_were_noted(self, artifact):
+        change(artifact, 'settings', value=DROP)
+        with pytest.raises(ConfigError, match='of an older mmkd'):
+            claim(self.args(artifact, a=1), 'probe')

@@ -78,7 +78,8 @@ def evaluate(
         ConfigError: An entry does not fit its config or the protocol, or no image can
             be held out.
         CheckpointError: A checkpoint is missing or does not fit.
-        DataError: An image cannot be read, or the cache not be written.
+        DataError: An image cannot be read.
+        OutputError: The cache cannot be written.
     """
     _check_runs(entries, protocol.seeds)
     if protocol.holds_out:

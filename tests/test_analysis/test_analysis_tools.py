@@ -98,8 +98,8 @@ def test_cka(call, folder, tmp_path):
     assert written['rows'][STAGES[0]][STAGES[0]] < 0.99
     options = ('--student-layers', STAGES[1], 'logits', '--debiased')
     same = arguments(folder, 'teacher', 'teacher', 'teacher', *options)
-    call('cka', *same, '--out', str(tmp_path))
-    rows = json.loads((tmp_path / 'cka.json').read_text())['rows']
+    call('cka', *same, '--out', str(tmp_path / 'same'))
+    rows = json.loads((tmp_path / 'same/cka.json').read_text())['rows']
     assert list(rows) == [STAGES[1], 'logits']
     assert rows[STAGES[1]][STAGES[1]] == pytest.approx(1)
 
@@ -114,8 +114,8 @@ def test_logit_gap_of_a_student_with_fewer_classes(call, folder, tmp_path):
     assert written['values']['samples'] == (labels < 6).sum()
     assert written['values']['logits']['mean_gap'] > 0.01
     same = arguments(folder, 'teacher', 'teacher', 'teacher')
-    call('logit_gap', *same, '--out', str(tmp_path))
-    written = json.loads((tmp_path / 'logit_gap.json').read_text())
+    call('logit_gap', *same, '--out', str(tmp_path / 'same'))
+    written = json.loads((tmp_path / 'same/logit_gap.json').read_text())
     assert written['values']['logits']['mean_gap'] == pytest.approx(0, abs=1e-12)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -265,6 +266,64 @@ def test_a_stop_says_how_to_go_on(configs, tmp_path, monkeypatch, capsys, number
         call_here(monkeypatch, configs[KD], '--seeds', 0, '--out', tmp_path / 'out')
     assert stopped.value.code == code
     assert 'the same command goes on' in capsys.readouterr().err
+
+
+def test_an_interrupt_before_the_first_training(tmp_path, monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('mmkd.benchmark.plan', interrupt)
+    with pytest.raises(SystemExit) as stopped:
+        call_here(monkeypatch, 'a_b_c.py', '--out', tmp_path / 'out')
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == 'stopped; the same command goes on from here\n'
+
+
+def test_a_fault_of_the_data_is_one_sentence(configs, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmkd.benchmark.pool.Job', None)  # none is started
+    image = Path(configs[NONE]).parent / 'images/0/0.png'
+    whole = image.read_bytes()
+    image.write_bytes(whole[:9])
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            call_here(monkeypatch, *configs.values(), '--out', tmp_path / 'out')
+    finally:
+        image.write_bytes(whole)
+    says = 'error: none_big_small: the data set of train_dataloader cannot be read .*'
+    assert re.fullmatch(says, stopped.value.code)
+
+
+def test_what_is_damaged_is_made_again(finished, tmp_path, monkeypatch, capsys):
+    whole, command, _ = finished
+    out = tmp_path / 'out'
+    shutil.copytree(whole, out)
+    first, second = (out / name / 'seed0' for name in (NONE, KD))
+    (first / 'cell.json').write_text('{"stem"')
+    (second / 'result.json').write_text((second / 'result.json').read_text()[:99])
+    command = [str(out) if part == whole else part for part in command]
+    monkeypatch.setattr('mmkd.benchmark.pool.Job', HereJob)
+    call_here(monkeypatch, *command)
+    assert capsys.readouterr().out.count(': started') == 1
+    for key in ('config', 'last', 'best', 'curve', 'train_loss'):
+        assert result(out, KD, 0)[key] == result(whole, KD, 0)[key], key
+    account, before = (
+        json.loads((folder / NONE / 'seed0/cell.json').read_text())
+        for folder in (out, whole)
+    )
+    assert account and account.items() <= before.items()
+
+
+def test_the_result_of_a_cell_that_is_not_asked_for_is_not_deleted(
+    finished, configs, tmp_path, monkeypatch
+):
+    whole, command, _ = finished
+    shutil.copytree(whole, tmp_path / 'out')
+    damaged = tmp_path / 'out' / KD / 'seed1/result.json'
+    damaged.write_text('{')
+    command = [configs[KD], '--seeds', 0, '--epochs', 2, '--out', tmp_path / 'out']
+    with pytest.raises(SystemExit, match=f'^error: {damaged} is damaged .*delete it'):
+        call_here(monkeypatch, *command)
+    assert damaged.read_text() == '{'
 
 
 def test_detectors_are_cells_too(tmp_path, monkeypatch, capsys):

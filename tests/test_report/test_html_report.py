@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mmkd.benchmark import write_report
-from mmkd.errors import DataError
+from mmkd.errors import ConfigError, DataError, OutputError
 from mmkd.report import write_html_report
 from mmkd.visualization import Artifact, new_figure
 
@@ -389,6 +389,28 @@ def test_folders_within_each_other_and_of_one_name(tmp_path):
     assert page.text('h3').count('Probe on digits') == 1
     footer = page.text('p')
     assert 'From the folders' in footer and str(tmp_path) not in footer
+
+
+def test_what_is_there_already(tmp_path):
+    """The report of the same folders is written anew, and nothing else."""
+    put_artifact(tmp_path / 'a')
+    put_artifact(tmp_path / 'b <i>')
+    page, _ = report(tmp_path, tmp_path / 'b <i>')
+    page, _ = report(tmp_path, tmp_path / 'b <i>')
+    out = tmp_path / 'out/report.html'
+    for text in (out.read_text(), 'my thesis'):
+        out.write_text(text)
+        with pytest.raises(ConfigError, match='is no report of a; give another --out'):
+            report(tmp_path, tmp_path / 'a')
+        assert out.read_text() == text
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path, monkeypatch):
+    put_artifact(tmp_path / 'a')
+    monkeypatch.setattr('mmkd.report.html_report.read_artifacts', None)
+    for out in (tmp_path, tmp_path / 'a/probe.json/report.html'):
+        with pytest.raises(OutputError, match=f'{out} cannot be written: '):
+            write_html_report([tmp_path / 'a'], out)
 
 
 def test_what_cannot_be_reported(tmp_path):

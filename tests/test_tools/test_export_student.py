@@ -1,6 +1,7 @@
 """Exported students: what a stock tool loads, and what is never written over."""
 
 import copy
+import errno
 import os
 import pickle
 import runpy
@@ -356,3 +357,24 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, export):
     arguments = [tmp_path / 'mine.py', tmp_path / 'epoch_1.pth']
     ended = export(*arguments, '--out-dir', tmp_path / 'mine.py')
     assert ended.startswith('error: ') and 'cannot be written' in ended
+
+
+def test_an_output_is_tried_before_the_work(tmp_path, export, monkeypatch):
+    toy(tmp_path)
+    (tmp_path / 'out/mine_student.py').mkdir(parents=True)
+    monkeypatch.setattr('mmkd.export.stock_config', None)  # is not come to
+    arguments = [tmp_path / 'mine.py', tmp_path / 'epoch_1.pth']
+    ended = export(*arguments, '--out-dir', tmp_path / 'out')
+    assert 'mine_student.py cannot be written: it is a folder' in ended
+
+
+def test_a_full_disk_leaves_nothing_half(tmp_path, export, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    toy(tmp_path)
+    monkeypatch.setattr('os.fsync', full)
+    arguments = [tmp_path / 'mine.py', tmp_path / 'epoch_1.pth']
+    ended = export(*arguments, '--out-dir', tmp_path / 'out')
+    assert 'mine_student.pth cannot be written: the disk is full' in ended
+    assert list((tmp_path / 'out').iterdir()) == []

@@ -170,6 +170,25 @@ def test_again_from_the_cache(first, home, tmp_path, shown):
         np.testing.assert_array_equal(predictions(tmp_path)[name], array)
 
 
+def test_another_result_is_not_written_over(first, home, shown):
+    _, out = first
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    given = arguments(home, out, home / 'cache', *four(home)[:2])
+    says = r'^error: .*/linear_probe.json holds a result of other settings \(compare='
+    with pytest.raises(SystemExit, match=says):
+        call(*given)
+    assert shown == []  # it is known before the work
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_an_output_is_tried_before_the_work(home, tmp_path, shown):
+    (tmp_path / 'file').touch()
+    given = arguments(home, tmp_path / 'file', home / 'cache', *four(home))
+    with pytest.raises(SystemExit, match='^error: .*/file is not a folder; choose'):
+        call(*given)
+    assert shown == []
+
+
 def test_killed_while_probing(first, home, tmp_path, shown):
     def killed():
         train_grid, calls = module.train_grid, []

@@ -3,13 +3,18 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+import zipfile
+from functools import partial
 from pathlib import Path
 
 import cv2
 import pytest
 import torch
+
+from mmkd.files import locked
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,19 +85,53 @@ def test_the_distilled_checkpoint_is_the_students(finished):
 def test_continues_where_it_stopped(finished):
     work_dir, _ = finished
     last, before_last = checkpoints(work_dir / 'luminet')
-    last.unlink()
-    (work_dir / 'luminet/last_checkpoint').write_text(f'elsewhere/{before_last.name}')
+    last.write_bytes(last.read_bytes()[:-1000])
+    (work_dir / 'settings.json').write_text('{"seed": 0, "scale": 0.02}')  # as of old
     student, _ = checkpoints(work_dir / 'student')
     written = student.stat().st_mtime_ns
     status, output, errors = quickstart(work_dir)
     assert status == 0, errors
     assert 'student: trained already' in output
+    assert f'LumiNet: {last.name} is damaged, it is made again' in output
     assert f'student with LumiNet: resuming from {before_last.name}' in output
     assert student.stat().st_mtime_ns == written
-    assert last.exists()
+    assert zipfile.ZipFile(last).testzip() is None
 
 
-def test_other_settings_are_kept_apart(finished):
-    status, _, errors = quickstart(finished[0], '--seed', '1')
-    assert status == 1
-    assert re.fullmatch(r'error: .* choose another --work-dir or .*\n', errors)
+def here(monkeypatch, work_dir, *arguments):
+    """Run the tool in this process, to where it ends early; return how it does."""
+    arguments = ['--work-dir', str(work_dir), '--scale', '0.02', *arguments]
+    monkeypatch.setattr(sys, 'argv', ['quickstart.py', *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / 'tools/quickstart.py'), run_name='__main__')
+    return ended.value.code
+
+
+def test_other_settings_are_kept_apart(finished, monkeypatch):
+    error = here(monkeypatch, finished[0], '--seed', '1')
+    assert re.fullmatch(r'error: .* choose another --work-dir or .*', error)
+
+
+def test_two_do_not_share_a_work_dir(tmp_path, monkeypatch):
+    with locked(tmp_path / 'work'):
+        monkeypatch.setattr('mmkd.files.locked', partial(locked, patience=0.1))
+        error = here(monkeypatch, tmp_path / 'work')
+    assert re.fullmatch(r'error: .*/work is in use by another run.*', error)
+    assert not (tmp_path / 'work/settings.json').exists()
+
+
+def test_an_interrupt_is_one_line(tmp_path, monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('mmkd.datasets.make_digits', interrupt)
+    assert here(monkeypatch, tmp_path) == 130
+    assert capsys.readouterr().err == (
+        'interrupted; run the same command again to continue\n'
+    )
+
+
+def test_a_work_dir_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / 'file').touch()
+    error = here(monkeypatch, tmp_path / 'file/work')
+    assert re.fullmatch(r'error: .* written: .*/file is not a folder.*', error)
