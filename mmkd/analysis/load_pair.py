@@ -8,6 +8,7 @@ from mmengine.config import Config, DictAction
 from mmkd.configs import load_config, teachers_of
 from mmkd.errors import ConfigError
 from mmkd.transfer import TARGETS, Network, load_target
+from mmkd.transfer.entry import name_of
 from mmkd.transfer.features.cache import CACHE
 
 from .pair import Pair
@@ -57,7 +58,7 @@ def load_pair(args: argparse.Namespace) -> Pair:
         raise ConfigError(f'--limit {args.limit}: give at least 1 image.')
     cfg = load_config(args.config, args.cfg_options)
     config, checkpoint = _teacher(args, cfg)
-    names = args.names or (Path(args.config).stem, Path(checkpoint).stem)
+    names = args.names or (Path(args.config).stem, name_of(checkpoint))
     target = load_target(args.dataset, args.data_root, check_md5=not args.no_check_md5)
     size = args.input_size
     student = Network(cfg, args.checkpoint, names[0], input_size=size)

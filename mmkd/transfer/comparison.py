@@ -141,7 +141,7 @@ def _about(protocol, rows, several) -> str:
 def _draw(rows, title, several) -> Figure:
     names = [textwrap.fill(row['name'], 32) for row in rows]
     lines = 1 + max(name.count('\n') for name in names)
-    figure = new_figure(7.5, 1.4 + max(0.42, 0.18 * lines) * len(rows))
+    figure = new_figure(9.0, 1.4 + max(0.42, 0.18 * lines) * len(rows))
     axis, places = figure.subplots(), np.arange(len(rows))
     low, high = np.transpose([row['over_images'] for row in rows])
     label = '95 % over images'
@@ -150,7 +150,8 @@ def _draw(rows, title, several) -> Figure:
         axis.scatter(ends, places, s=80, color='C0', marker='|', linewidth=2)
     top1 = [row['top1'] for row in rows]
     label = 'mean of the runs' if several else 'accuracy'
-    axis.scatter(top1, places, color='C1', marker='D', zorder=3, label=label)
+    # Smaller than the interval's ends, which stay in sight of a narrow one.
+    axis.scatter(top1, places, s=25, color='C1', marker='D', zorder=3, label=label)
     if several:
         runs = [row['top1_of_runs'] for row in rows]
         below = np.repeat(places + 0.25, [len(each) for each in runs])
@@ -158,6 +159,16 @@ def _draw(rows, title, several) -> Figure:
         axis.scatter(np.concatenate(runs), below, **dots)
     axis.set_yticks(places, names)
     axis.set_ylim(len(rows) - 0.5, -0.5)
+    left, right = axis.get_xlim()
+    axis.set_xlim(max(left, 0), min(right, 100))
+    for mark in axis.collections:
+        mark.set_clip_on(False)  # half of it would be beyond 0 or 100 %
+    figures = [
+        f'{row["top1"]:.1f} ({_interval(row["over_images"], ".1f")})' for row in rows
+    ]
+    beside = axis.secondary_yaxis('right')
+    beside.set_yticks(places, figures)
+    beside.tick_params(length=0, pad=8)
     axis.set_xlabel('top-1 accuracy on the test images (%)')
     axis.grid(axis='x', alpha=0.3)
     figure.legend(loc='outside lower center', ncols=3, fontsize=9)

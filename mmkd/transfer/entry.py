@@ -1,5 +1,6 @@
 """What to probe, as it is named on the command line."""
 
+import re
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Union
 
@@ -10,6 +11,8 @@ from .pixels import Pixels
 
 #: Stand-ins for checkpoints: the floor of a comparison.
 RANDOM, PIXELS = 'random', 'pixels'
+#: Names that trainings give their checkpoints, which tell nothing of what was trained.
+STEPS = re.compile(r'(epoch|iter)_\d+|latest|last|(best_.*)')
 #: How files of configs end.
 CONFIGS = ('.py', '.json', '.yaml', '.yml')
 
@@ -97,6 +100,13 @@ def parse_entries(texts: List[str], config: str) -> List[Entry]:
     return named
 
 
+def name_of(checkpoint: str) -> str:
+    """Return a name for a checkpoint: its file's, or of a training its folder's."""
+    path = Path(checkpoint)
+    folder = path.absolute().parent.name
+    return folder if STEPS.fullmatch(path.stem) and folder else path.stem
+
+
 def _short(paths: List[str]) -> List[str]:
     """Shorten each path to what differs among them, or to the file's name."""
     files = [Path(path) for path in paths if path not in (RANDOM, PIXELS)]
@@ -106,6 +116,6 @@ def _short(paths: List[str]) -> List[str]:
     }
     names = {}
     for file, own in zip(files, parts):
-        kept = [part for part in own if part not in same] or own[-1:]
+        kept = [part for part in own if part not in same] or [name_of(str(file))]
         names[str(file)] = '/'.join(kept)
     return [names.get(str(Path(path)), path) for path in paths]

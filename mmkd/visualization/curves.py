@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Union
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mmkd.visualization.artifact import new_figure, save_figure
 from mmkd.visualization.run_log import Curve
 
-ACROSS = 4  # panels, at most
+ACROSS = 3  # panels, at most
 TITLE_WIDTH = 72  # letters above a panel
 COLOURS = 10  # of matplotlib's cycle; then the next kind of line
 LINES = ('-', '--', ':', '-.')
@@ -38,10 +39,12 @@ def curves_figure(
         title: Heading of the picture.
         xlabel: Label of the horizontal axis, or one for each panel by its label.
     """
-    columns = min(len(panels), ACROSS)
-    rows = -(-len(panels) // columns)
     # Many names need room of their own, beside the curves.
     many = max(map(len, panels.values())) > COLOURS
+    most = min(len(panels), ACROSS - many)
+    # Which leaves the fewest places empty.
+    columns = min(range(most, most // 2, -1), key=lambda width: -len(panels) % width)
+    rows = -(-len(panels) // columns)
     size = (7.2 * columns, 5.2 * rows) if many else (5.2 * columns, 3.9 * rows)
     figure = new_figure(*size)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
@@ -62,6 +65,8 @@ def curves_figure(
                     label=name,
                 )
                 name = None  # once in the legend
+        # Nobody trains half an epoch.
+        axis.xaxis.set_major_locator(MaxNLocator('auto', integer=True))
         axis.set_xlabel(xlabel if isinstance(xlabel, str) else xlabel[label])
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)

@@ -35,8 +35,9 @@ def cell_text(cell: Cell, none: str = '-') -> str:
     """What stands in a cell of a table.
 
     Args:
-        cell: Whole numbers get thousands separators, fractions three decimals, what is
-            above 1 one, and what is below 0.001 an exponent.
+        cell: Whole numbers get thousands separators; others three digits that count,
+            but at least one decimal and at most three, and what is below 0.001 an
+            exponent.
         none: What stands where there is no figure.
     """
     if cell is None:
@@ -44,5 +45,6 @@ def cell_text(cell: Cell, none: str = '-') -> str:
     if isinstance(cell, float):
         if 0 < abs(cell) < 0.001:
             return f'{cell:.1e}'
-        return f'{cell:.3f}' if abs(cell) <= 1 else f'{cell:.1f}'
+        size = abs(cell)
+        return f'{cell:.{3 if size <= 1 else 2 if size < 10 else 1}f}'
     return f'{cell:,}' if isinstance(cell, int) else str(cell)

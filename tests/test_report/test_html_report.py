@@ -199,8 +199,8 @@ def test_small_and_missing_figures_are_told_from_zero(tmp_path):
     put_artifact(tmp_path / 'a', rows=rows)
     page, _ = report(tmp_path, tmp_path / 'a')
     assert page.rows('model') == {
-        'a': dict(p='4.0e-04', q='0.000', r='1.5'),
-        'b': dict(p='–', q='–', r='-2.0'),
+        'a': dict(p='4.0e-04', q='0.000', r='1.50'),
+        'b': dict(p='–', q='–', r='-2.00'),
     }
 
 

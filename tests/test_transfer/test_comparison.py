@@ -200,6 +200,19 @@ def test_the_picture_shows_the_figures():
     assert drawn(dict(net=[run(100)]))[2] == ['95 % over images', 'accuracy']
 
 
+@pytest.mark.parametrize('numbers', [(100, 99), (0, 1), (98, 12)])
+def test_the_axis_ends_at_what_there_is_and_the_interval_is_told(numbers):
+    results = {f'net{number}': [run(number)] for number in numbers}
+    _, axis, _ = drawn(results)
+    left, right = axis.get_xlim()
+    assert 0 <= left < right <= 100
+    (beside,) = axis.child_axes
+    said = [label.get_text() for label in beside.get_yticklabels()]
+    for text, row in zip(said, summarize(results)):
+        low, high = row['over_images']
+        assert text == f'{row["top1"]:.1f} ({low:.1f} to {high:.1f})'
+
+
 @pytest.mark.parametrize('number', [1, 4, 12, 30])
 def test_long_names_leave_room_and_do_not_touch(number):
     results = {

@@ -41,7 +41,7 @@ def test_names_are_what_differs():
     assert names('w/kd/0/last.pth', 'w/kd/1/last.pth', 'w/dkd/0/last.pth') == [
         'kd/0', 'kd/1', 'dkd/0',
     ]  # fmt: skip
-    assert names('w/run/last.pth', 'w/last.pth') == ['run', 'last']
+    assert names('w/run/last.pth', 'w/last.pth') == ['run', 'w']
     assert names('w/kd/a.pth', 'mine=w/at/a.pth') == ['kd', 'mine']
     assert names('https://x.org/a.pth', 'https://x.org/b.pth') == ['a', 'b']
 
@@ -112,3 +112,9 @@ class TestBuild:
             ConfigError, match='pixels have no layers, but pooled, neck'
         ):
             pixels.features(image[None], ['pooled', 'neck'])
+
+
+def test_a_checkpoint_of_a_training_is_named_by_its_folder():
+    assert names('w/kd_a_b/epoch_2.pth') == ['kd_a_b']
+    assert names('w/kd_a_b/best_accuracy_top1_epoch_7.pth') == ['kd_a_b']
+    assert names('w/kd_a_b/resnet56.pth') == ['resnet56']

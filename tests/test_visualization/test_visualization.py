@@ -15,6 +15,7 @@ from mmkd.testing import classification_batch, toy_classifier
 from mmkd.visualization import (
     Artifact,
     RunLog,
+    curves_figure,
     draw_curves,
     draw_detections,
     markdown_table,
@@ -33,7 +34,7 @@ def test_table_is_aligned_and_keeps_the_figures():
         '|           |    AP |      size |   ms |',
         '| --------- | ----: | --------: | ---: |',
         '| a teacher | 0.500 | 1,234,567 | 28.7 |',
-        '| b         | 0.250 |         9 |  3.0 |',
+        '| b         | 0.250 |         9 | 3.00 |',
     ]
 
 
@@ -137,3 +138,31 @@ def test_an_artifact_comes_back_as_it_was_written(tmp_path):
 
 def test_small_numbers_are_no_zeros_in_a_table():
     assert '4.0e-04' in markdown_table({'p': {'value': 0.0004}})
+
+
+def test_a_row_of_a_table_has_one_precision():
+    row = dict(a=1.6021, b=2.1, c=0.19, d=97.25)
+    assert markdown_table({'x': row}).splitlines()[-1].split(' | ')[1:] == [
+        '1.60',
+        '2.10',
+        '0.190',
+        '97.2 |',
+    ]
+
+
+@pytest.mark.parametrize('panels', range(1, 11))
+@pytest.mark.parametrize('runs', [2, 12])
+def test_curves_fill_their_picture(panels, runs):
+    curves = {f'run {run}': ([1, 2, 3], [3.0, 2.0, 1.0]) for run in range(runs)}
+    figure = curves_figure({f'panel {i}': curves for i in range(panels)})
+    assert figure.get_figwidth() * figure.dpi < 2000
+    empty = [axis for axis in figure.axes if not axis.axison]
+    assert len(empty) <= 1
+
+
+def test_epochs_are_whole():
+    figure = curves_figure(
+        {'loss': {'a': ([1, 2, 3], [3.0, 2.0, 1.0])}}, xlabel='epoch'
+    )
+    ticks = figure.axes[0].get_xticks()
+    assert len(ticks) > 1 and all(tick == round(tick) for tick in ticks)
