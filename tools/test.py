@@ -41,12 +41,17 @@ def main() -> None:
     for path in (Path(cfg.work_dir) / 'log', *filter(None, [args.out])):
         check_writable(path)
     check_data(cfg, ('test_dataloader',))
+    # It needs torch, for which --help does not wait.
+    from mmkd.engine.checks.opening import open_data, reading
+
     runner = build_runner(cfg)
+    open_data(runner, ('test',))
     if args.out:
         from mmengine.evaluator import DumpResults
 
         runner.test_evaluator.metrics.append(DumpResults(args.out))
-    runner.test()
+    with reading(runner):
+        runner.test()
 
 
 def _show(cfg, args):

@@ -52,7 +52,13 @@ def main() -> None:
     check_writable(Path(cfg.work_dir) / 'log')
     check_data(cfg, ('train_dataloader', 'val_dataloader'))
     check_batch_size(cfg)
-    build_runner(cfg).train()
+    # It needs torch, for which --help does not wait.
+    from mmkd.engine.checks.opening import open_data, reading
+
+    runner = build_runner(cfg)
+    open_data(runner)
+    with reading(runner):
+        runner.train()
 
 
 if __name__ == '__main__':

@@ -49,6 +49,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         ConfigError: See :func:`load_config`.
     """
     from mmkd.compat.cpu_dist import prepare_cpu_launch
+    from mmkd.engine.checks import settle_workers
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
@@ -61,6 +62,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    settle_workers(cfg)
     if cfg.get('default_scope') == 'mmpretrain':
         _as_mmpretrain_loads(cfg)
     if is_distiller(cfg.get('model') or {}) and input_size_of(cfg) is not None:

@@ -44,9 +44,15 @@ def check_classes(teacher_classes, name: str) -> None:
             f'class {index} is {known[index]!r} to it and {wanted[index]!r} in the '
             'training set'
         )
+    advice = 'use a teacher of this data set'
+    if sorted(known) == sorted(wanted):
+        advice += (
+            ", or give the data set this order: in COCO's format, where labels follow "
+            "the file's categories, to these (with their ids) and to metainfo classes, "
+            'else to metainfo classes'
+        )
     raise CheckpointError(
-        f'the teacher {name!r} was trained on other classes: {detail}; use a teacher '
-        "of this data set, or set the data set's metainfo classes to the same order."
+        f'the teacher {name!r} was trained on other classes: {detail}; {advice}.'
     )
 
 
