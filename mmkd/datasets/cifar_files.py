@@ -11,6 +11,7 @@ from typing import List, Optional
 import numpy as np
 from mmengine.logging import print_log
 
+from mmkd.datasets.download import check_download
 from mmkd.errors import ConfigError, DataError
 
 #: All that a pickled dict of arrays, lists and strings has to call.
@@ -30,7 +31,9 @@ class CifarFiles:
     name.
 
     Args:
-        data_root (str): Folder that holds, or is to hold, ``base_folder``.
+        data_root (str): Folder that holds, or is to hold, ``base_folder``. It is
+            downloaded into a folder that is there, or into the usual one,
+            ``data/cifar10`` or ``data/cifar100``; elsewhere with ``download=True``.
         split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
         check_md5 (bool): Take the official files only. With False, files that differ
             are taken and named in a warning. Defaults to True.
@@ -76,6 +79,7 @@ class CifarFiles:
             raise ConfigError(
                 f"{owner}: part={part!r}, but it must be 'first' or 'last'."
             )
+        self._says_download = 'download' in kwargs
         self.check_md5 = check_md5
         self.part = part
         self.fraction = fraction
@@ -90,6 +94,8 @@ class CifarFiles:
             names = self.train_list if self.split == 'train' else self.test_list
             samples = [s for name, _ in names for s in self._read(folder / name)]
         else:
+            if not self._says_download:
+                check_download(self.title.replace('-', ''), self.data_prefix['root'])
             try:
                 samples = super().load_data_list()
             except (urllib.error.URLError, OSError, RuntimeError) as error:

@@ -33,16 +33,15 @@ def read_image(info: dict) -> np.ndarray:
             )
         return image
     path = info['img_path']
+    advice = 'fetch or unpack it again, or take it out of the data set'
     try:
         with Image.open(path) as file:
             if file.mode[0] not in 'IF':
                 return np.array(ImageOps.exif_transpose(file).convert('RGB'))
             reason = f'it has more than 8 bits (mode {file.mode} to Pillow)'
+            advice = 'convert it to 8 bit'
     except UnidentifiedImageError:
         reason = 'it is empty, no image, or cut short in its header'
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error)
-    raise DataError(
-        f'{path} cannot be read as an image: {reason}; fetch or unpack it again, or '
-        'take it out of the data set.'
-    )
+    raise DataError(f'{path} cannot be read as an image: {reason}; {advice}.')
