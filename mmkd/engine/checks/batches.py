@@ -13,7 +13,7 @@ from mmkd.engine.bare_model import bare_model
 from mmkd.errors import DataError
 from mmkd.models.randomness import isolated_rng
 
-from .leaves import leaves_of
+from .leaves import leaves_of, sample_of
 
 #: Of PyTorch; those with an end.
 FINITE = (RandomSampler, SequentialSampler, DistributedSampler)
@@ -56,6 +56,8 @@ def check_batches(runner: Runner) -> None:
 
 def _ends(runner, sampler):
     """Whether a sampler comes to an end, as all do in a loop by epochs."""
+    if not hasattr(sampler, '__len__'):
+        return False
     if isinstance(runner.train_loop, EpochBasedTrainLoop):
         return True
     return isinstance(sampler, FINITE) or type(sampler).__name__ == 'DefaultSampler'
@@ -80,15 +82,3 @@ def _batch_of_one(loader):
     if hasattr(loader.dataset, '__getitems__'):
         return loader.collate_fn(loader.dataset.__getitems__([0]))
     return loader.collate_fn([sample_of(next(leaves_of(loader.dataset)))])
-
-
-def sample_of(leaf):
-    """Return the first sample of a data set, which stays as it is.
-
-    A step of its pipeline may remember what it saw.
-    """
-    if not hasattr(leaf, 'pipeline') or not hasattr(leaf, 'prepare_data'):
-        return leaf[0]
-    leaf = copy.copy(leaf)
-    leaf.pipeline = copy.deepcopy(leaf.pipeline)
-    return leaf.prepare_data(0)

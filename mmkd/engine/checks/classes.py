@@ -42,10 +42,14 @@ def check_classes(cfg: Config, datasets: Dict[str, Dataset]) -> None:
 def classes_of(dataset: Dataset) -> Optional[Tuple[str, ...]]:
     """Return the class names of a data set, or None if it has none for its labels."""
     classes = dict(getattr(dataset, 'metainfo', None) or {}).get('classes')
-    open_ended = any(getattr(leaf, 'return_classes', 0) for leaf in leaves_of(dataset))
-    if open_ended or not isinstance(classes, (list, tuple)):
+    if is_open(dataset) or not isinstance(classes, (list, tuple)):
         return None
     return tuple(classes)
+
+
+def is_open(dataset: Dataset) -> bool:
+    """Tell whether images come with names of their own, as for open vocabularies."""
+    return any(getattr(leaf, 'return_classes', False) for leaf in leaves_of(dataset))
 
 
 def _check_file(path, ids, classes, where):

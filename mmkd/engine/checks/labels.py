@@ -12,7 +12,7 @@ from mmkd.configs import student_of
 from mmkd.datasets.class_folders import some
 from mmkd.errors import DataError
 
-from .classes import classes_of
+from .classes import classes_of, is_open
 from .coco_file import fault_of
 from .leaves import leaves_of
 
@@ -35,18 +35,17 @@ class Labels:
     def add(self, info: dict) -> None:
         """Count a sample, whose boxes to ignore are left out."""
         self.samples += 1
-        labels = ()
         if 'instances' in info:
             self.kind = 'box'
-            labels = [
-                instance['bbox_label']
-                for instance in info['instances']
-                if 'bbox_label' in instance and not instance.get('ignore_flag')
+            learned = [
+                each for each in info['instances'] if not each.get('ignore_flag')
             ]
-        elif info.get('gt_label') is not None:
-            self.kind = self.kind or 'label'
-            labels = np.ravel(info['gt_label']).tolist()
-        self.labelled += bool(labels)
+            labels = [each['bbox_label'] for each in learned if 'bbox_label' in each]
+            self.labelled += bool(learned)
+        else:
+            labels = _whole_numbers(info.get('gt_label'))
+            self.kind = self.kind or ('label' if labels else None)
+            self.labelled += bool(labels)
         self.counts.update(labels)
 
     def check(self, dataset: Dataset, cfg: Config) -> None:
@@ -71,14 +70,15 @@ class Labels:
         outside = [
             label
             for label in self.counts
-            if label < 0 or num_classes is not None and label >= num_classes
+            if num_classes is not None and not 0 <= label < num_classes
         ]
-        if outside:
+        # Where a text names the classes of each image, labels are of that.
+        if outside and not is_open(dataset):
             least = max(len(classes or ()), max(self.counts) + 1)
             raise DataError(
                 f'{self.loader}: {self.counts[outside[0]]} samples have the label '
                 f'{outside[0]}, but model.{where}={num_classes} allows 0 to '
-                f'{(num_classes or 0) - 1}; set it to {least}, or correct the labels.'
+                f'{num_classes - 1}; set it to {least}, or correct the labels.'
             )
         absent = [
             str(name) for i, name in enumerate(classes or ()) if not self.counts[i]
@@ -105,6 +105,12 @@ class Labels:
             f'{len(classes)} classes ({some(list(map(str, classes)))}); check the '
             "annotations, and the data set's metainfo classes."
         )
+
+
+def _whole_numbers(label):
+    """A label, or several, as a list; empty where they are something else."""
+    numbers = np.ravel([] if label is None else label)
+    return numbers.tolist() if numbers.dtype.kind in 'iu' else []
 
 
 def num_classes_of(model: dict) -> Tuple[str, Optional[int]]:

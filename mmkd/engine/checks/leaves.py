@@ -1,5 +1,6 @@
 """Data sets inside of their wrappers."""
 
+import copy
 from typing import Iterator
 
 from torch.utils.data import Dataset
@@ -28,3 +29,20 @@ def infos_of(leaf: Dataset) -> Iterator[dict]:
         yield from map(leaf.get_data_info, range(len(leaf)))
     elif hasattr(leaf, 'get_gt_labels'):
         yield from (dict(gt_label=label) for label in leaf.get_gt_labels())
+
+
+def is_stock(leaf: Dataset) -> bool:
+    """Tell whether a data set is one of OpenMMLab's, with a pipeline."""
+    return hasattr(leaf, 'pipeline') and hasattr(leaf, 'prepare_data')
+
+
+def sample_of(leaf: Dataset):
+    """Return the first sample of a data set, which stays as it is.
+
+    A step of its pipeline may remember what it saw.
+    """
+    if not is_stock(leaf):
+        return leaf[0]
+    leaf = copy.copy(leaf)
+    leaf.pipeline = copy.deepcopy(leaf.pipeline)
+    return leaf.prepare_data(0)

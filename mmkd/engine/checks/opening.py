@@ -13,12 +13,12 @@ from mmkd.configs import datasets_of, student_of
 from mmkd.errors import DataError, MMKDError, explained, first_line
 from mmkd.models.randomness import isolated_rng
 
-from .batches import check_batches, sample_of
+from .batches import check_batches
 from .classes import check_classes
 from .coco_file import fault_of
 from .images import Images, empty_image, reads_files
 from .labels import Labels, num_classes_of
-from .leaves import infos_of, leaves_of
+from .leaves import infos_of, is_stock, leaves_of, sample_of
 
 ADVICE = 'check its data_root, ann_file, data_prefix and pipeline'
 
@@ -124,7 +124,7 @@ def _look(cfg: Config, datasets: Dict[str, Dataset]) -> None:
                 images.check()
         if loader == 'train_dataloader':
             labels.check(dataset, cfg)
-        for leaf in leaves_of(dataset):
+        for leaf in filter(is_stock, leaves_of(dataset)):
             what = f'{loader}: the first sample of {type(leaf).__name__}'
             with explained(f'{what} cannot be prepared', ADVICE, DataError):
                 with isolated_rng():
@@ -135,8 +135,9 @@ def _look(cfg: Config, datasets: Dict[str, Dataset]) -> None:
 def _opened(cfg, loader):
     """Say which data set cannot be read, and why if that shows in its file."""
     specs = datasets_of(cfg.get(loader))
-    kinds = ' and '.join(str(spec.get('type')) for spec in specs) or 'its data set'
-    with explained(f'{loader}: {kinds} cannot be read', ADVICE, DataError):
+    kinds = ' and '.join(str(spec.get('type')) for spec in specs) or 'no data set'
+    what = f'{loader}: its data ({kinds}) cannot be opened'
+    with explained(what, ADVICE, DataError):
         try:
             yield
         except MMKDError:

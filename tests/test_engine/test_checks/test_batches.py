@@ -61,6 +61,13 @@ def test_no_batch_at_all(tmp_path, loop):
         open_data(told)
 
 
+def test_no_batch_of_stock_detectors(tmp_path):
+    ratios = dict(type='mmdet.AspectRatioBatchSampler', drop_last=True)
+    told = runner(tmp_path, 3, batch_size=4, batch_sampler=ratios)
+    with pytest.raises(DataError, match='batch_size=4 is more than the 3 images'):
+        open_data(told)
+
+
 def test_an_infinite_sampler_fills_its_batches(tmp_path):
     told = runner(
         tmp_path,

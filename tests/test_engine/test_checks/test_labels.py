@@ -137,10 +137,19 @@ def test_a_label_that_the_head_lacks(label):
     assert 'model.head.num_classes=2 allows 0 to 1' in message
 
 
+def test_labels_of_a_text_are_no_faults(coco):
+    cfg = coco()
+    cfg.model.roi_head.bbox_head.num_classes = 2
+    for loader in ('train_dataloader', 'val_dataloader'):
+        cfg[loader].dataset.return_classes = True
+    check_contents([cfg])
+
+
 def test_labels_of_the_head_pass(warnings):
     check_contents([classifier([0, 1, np.int64(1), np.array([0, 1])])])
     check_contents([classifier([0, 1], type='RepeatDataset', times=2)])
-    check_contents([classifier([None, None])])  # self-supervised
+    for unknown in (None, 0.5, {'task': 3}, []):  # self-supervised, regression, ...
+        check_contents([classifier([unknown, unknown])])
     assert not warnings()
 
 
