@@ -1,7 +1,7 @@
 """Class names against the labels that stand for them."""
 
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 from torch.utils.data import Dataset
@@ -16,7 +16,7 @@ FULL = 20
 
 
 def check_classes(cfg: Config, datasets: Dict[str, Dataset]) -> None:
-    """Check that a label has one name everywhere.
+    """Check that labels have the names that their files give them.
 
     mmdet's CocoDataset and CocoMetric give out labels in the order of the
     *file's* categories, of which they take those that ``metainfo['classes']`` names.
@@ -32,19 +32,50 @@ def check_classes(cfg: Config, datasets: Dict[str, Dataset]) -> None:
     """
     for loader, dataset in datasets.items():
         for leaf in leaves_of(dataset):
+            classes = classes_of(leaf)
+            if isinstance(classes, str):
+                raise DataError(
+                    f'{loader}: metainfo.classes of {type(leaf).__name__} is one text, '
+                    f'{classes!r}, but takes a tuple of names: write ({classes!r},).'
+                )
             if hasattr(leaf, 'cat_ids') and _is_local(leaf.ann_file):
-                _check_file(leaf.ann_file, leaf.cat_ids, classes_of(leaf), loader)
+                _check_file(leaf.ann_file, leaf.cat_ids, classes, loader)
         if loader != 'train_dataloader':
             _check_evaluator(cfg, loader, classes_of(dataset))
-    _check_same({loader: classes_of(each) for loader, each in datasets.items()})
 
 
-def classes_of(dataset: Dataset) -> Optional[Tuple[str, ...]]:
-    """Return the class names of a data set, or None if it has none for its labels."""
+def check_same_classes(datasets: Dict[str, Dataset]) -> None:
+    """Check that the labels of training have the same names elsewhere.
+
+    Fewer or more of them pass.
+
+    Args:
+        datasets (dict[str, Dataset]): Those of the loaders, by the loader's name.
+
+    Raises:
+        DataError: A label has two names.
+    """
+    known = {loader: classes_of(dataset) for loader, dataset in datasets.items()}
+    wanted = known.get('train_dataloader') or ()
+    for loader, classes in known.items():
+        label = _first_difference(classes or (), wanted)
+        if label is not None:
+            raise DataError(
+                f'{loader}: label {label} is {classes[label]!r}, but {wanted[label]!r} '
+                'in train_dataloader; give both data sets the same metainfo classes, '
+                "for COCO's format with the categories of both files in one order."
+            )
+
+
+def classes_of(dataset: Dataset) -> Union[Tuple[str, ...], str, None]:
+    """Return the class names of a data set, or None if it has none for its labels.
+
+    Of a wrong config they are one text.
+    """
     classes = dict(getattr(dataset, 'metainfo', None) or {}).get('classes')
-    if is_open(dataset) or not isinstance(classes, (list, tuple)):
+    if is_open(dataset) or not isinstance(classes, (list, tuple, str)):
         return None
-    return tuple(classes)
+    return classes if isinstance(classes, str) else tuple(classes)
 
 
 def is_open(dataset: Dataset) -> bool:
@@ -97,21 +128,6 @@ def _check_evaluator(cfg, loader, classes):
             entries = sorted(entries, key=lambda entry: entry['id'])
         ids = [entry['id'] for entry in entries if entry['name'] in classes]
         _check_file(path, ids, classes, name)
-
-
-def _check_same(classes_by_loader):
-    known = {loader: each for loader, each in classes_by_loader.items() if each}
-    if 'train_dataloader' not in known:
-        return
-    wanted = known.pop('train_dataloader')
-    for loader, classes in known.items():
-        label = _first_difference(classes, wanted)
-        if label is not None:
-            raise DataError(
-                f'{loader}: label {label} is {classes[label]!r}, but {wanted[label]!r} '
-                'in train_dataloader; give both data sets the same metainfo classes, '
-                "for COCO's format with the categories of both files in one order."
-            )
 
 
 def _first_difference(names: Sequence[str], classes: Sequence[str]) -> Optional[int]:

@@ -89,6 +89,13 @@ def fault_of(path: Union[str, Path], classes: Sequence[str] = ()) -> Optional[st
     return _boxes(content, classes)
 
 
+def named(classes: Sequence[str]) -> str:
+    """Return the first class names in one line; numbers are said to be no text."""
+    return some(
+        [name if isinstance(name, str) else f'{name} (no text)' for name in classes]
+    )
+
+
 def _boxes(content, classes):
     """Why no box is left, or None if one is."""
     images = {image['id']: image for image in content['images']}
@@ -108,9 +115,9 @@ def _boxes(content, classes):
     counts = ', '.join(f'{count} {reason}' for reason, count in why.items())
     return (
         f'has no box to train on: 0 of {len(images)} images have a box of the '
-        f'{len(classes)} classes ({some(list(map(str, classes)))}); of its '
+        f'{len(classes)} classes ({named(classes)}); of its '
         f'{len(content["annotations"])} annotations {counts}; its categories are '
-        f'{some(list(map(str, names.values())))}'
+        f'{named(list(names.values()))}'
     )
 
 

@@ -9,11 +9,10 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mmkd.configs import student_of
-from mmkd.datasets.class_folders import some
 from mmkd.errors import DataError
 
 from .classes import classes_of, is_open
-from .coco_file import fault_of
+from .coco_file import fault_of, named
 from .leaves import leaves_of
 
 
@@ -80,13 +79,11 @@ class Labels:
                 f'{outside[0]}, but model.{where}={num_classes} allows 0 to '
                 f'{num_classes - 1}; set it to {least}, or correct the labels.'
             )
-        absent = [
-            str(name) for i, name in enumerate(classes or ()) if not self.counts[i]
-        ]
+        absent = [name for i, name in enumerate(classes or ()) if not self.counts[i]]
         if absent:
             print_log(
                 f'{self.loader}: no {self.kind} of {len(absent)} of {len(classes)} '
-                f'classes in {self.samples} images: {some(absent)}.',
+                f'classes in {self.samples} images: {named(absent)}.',
                 logger='current',
                 level=30,
             )
@@ -102,7 +99,7 @@ class Labels:
                     )
         return (
             f'{self.loader}: 0 of {self.samples} images have a {self.kind} of the '
-            f'{len(classes)} classes ({some(list(map(str, classes)))}); check the '
+            f'{len(classes)} classes ({named(classes)}); check the '
             "annotations, and the data set's metainfo classes."
         )
 

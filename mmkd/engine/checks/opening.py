@@ -14,7 +14,7 @@ from mmkd.errors import DataError, MMKDError, explained, first_line
 from mmkd.models.randomness import isolated_rng
 
 from .batches import check_batches
-from .classes import check_classes
+from .classes import check_classes, check_same_classes
 from .coco_file import fault_of
 from .images import Images, empty_image, reads_files
 from .labels import Labels, num_classes_of
@@ -129,6 +129,7 @@ def _look(cfg: Config, datasets: Dict[str, Dataset]) -> None:
             with explained(f'{what} cannot be prepared', ADVICE, DataError):
                 with isolated_rng():
                     sample_of(leaf)
+    check_same_classes(datasets)
 
 
 @contextmanager

@@ -47,6 +47,20 @@ def test_names_in_another_order_than_the_files(coco, classes, label, name):
     check_contents([coco(classes=eval(order))])
 
 
+def test_one_text_is_no_names(coco):
+    cfg = coco()
+    cfg.train_dataloader.dataset.metainfo.classes = 'cat'
+    assert "is one text, 'cat', but takes a tuple of names: write ('cat',)." in (
+        refusal(cfg)
+    )
+
+
+def test_numbers_are_no_names(coco, content):
+    data = content(classes=('1', '2'))
+    message = refusal(coco(train=data, val=data, classes=(1, 2)))
+    assert '2 classes (1 (no text), 2 (no text))' in message
+
+
 def test_the_order_is_the_files_not_that_of_ids(coco, content):
     data = content()
     data['categories'].reverse()
