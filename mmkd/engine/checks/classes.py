@@ -103,7 +103,7 @@ def _check_file(path, ids, classes, where):
         return
     absent = [name for name in classes if name not in names]
     lacks = f' (the file has no {absent[0]!r})' if absent else ''
-    order = f'({", ".join(map(repr, names))},)'
+    order = repr(tuple(names))
     if len(names) > FULL:
         order = f"the {len(names)} names in the order of the file's categories"
     raise DataError(
