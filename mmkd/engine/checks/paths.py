@@ -6,7 +6,6 @@ from typing import Sequence
 from mmengine.config import Config
 
 from mmkd.configs import datasets_of
-from mmkd.datasets.download import check_download
 from mmkd.errors import DataError
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -39,6 +38,9 @@ def _check(spec, loader):
     kind = spec.get('type')
     root = spec.get('data_root') or ''
     if _is_self_made(spec) and spec.get('download') is None:
+        # With all data sets it loads torch, for which --help does not wait.
+        from mmkd.datasets.download import check_download
+
         # MNIST's stock config says it there.
         folder = root or spec.get('data_prefix')
         if isinstance(folder, str):
