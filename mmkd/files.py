@@ -9,11 +9,12 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Iterator, Optional, Union
+from typing import Any, BinaryIO, Callable, Iterator, Optional, Union
 
 from mmkd.errors import ConfigError, DamagedError, DataError, OutputError
 
@@ -149,23 +150,29 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def locked(folder: Path, patience: float = 15.0) -> Iterator[int]:
+def locked(
+    folder: Path,
+    patience: float = 15.0,
+    on_wait: Optional[Callable[[], None]] = None,
+) -> Iterator[int]:
     """Own a folder, and with it every training that inherits the descriptor.
 
     Args:
         folder (Path): Made where it is missing.
-        patience (float): Seconds to wait for the trainings of a killed run to end.
+        patience (float): Seconds to wait for the trainings of a killed run to end;
+            ``math.inf`` waits for ever.
+        on_wait (Callable, optional): Called once if there is something to wait for.
 
     Yields:
         int: File descriptor that children are to inherit.
 
     Raises:
-        ConfigError: Another process owns it.
+        ConfigError: Another process owns it, or its ``lock`` is no file.
         OutputError: It cannot be made or written to.
     """
     check_writable(folder / 'lock')
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / 'lock', 'w') as file:
+    with _lock_file(folder / 'lock') as file:
         end = time.monotonic() + patience
         while True:
             try:
@@ -177,6 +184,9 @@ def locked(folder: Path, patience: float = 15.0) -> Iterator[int]:
                         f'{folder} is in use by another run, or by a training that '
                         'one left behind; wait for it, end it, or give another folder.'
                     ) from None
+            if on_wait:
+                on_wait()
+                on_wait = None
             time.sleep(0.2)
         yield file.fileno()
 
@@ -209,3 +219,20 @@ def _space(path, size: Optional[int]) -> str:
         place = place.parent
     free = f'{shutil.disk_usage(place).free / 1e6:.1f} MB free'
     return free if size is None else f'{size / 1e6:.1f} MB needed, {free}'
+
+
+def _lock_file(path: Path) -> BinaryIO:
+    """Open a lock, which may be somebody else's doing: neither followed nor changed."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        file = open(os.open(path, flags, 0o666), 'rb', buffering=0)
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+    raise ConfigError(
+        f'{path} is a link or no file, and the lock of {path.parent} has to be a file '
+        'there: delete it, or give another folder.'
+    )

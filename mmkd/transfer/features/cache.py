@@ -1,17 +1,16 @@
 """Features of a data set, computed once and kept as memory-mapped arrays."""
 
-import fcntl
+import math
 import os
-from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Dict, Iterator, Sequence, Union
+from typing import Dict, Sequence, Union
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmkd.errors import ConfigError, DataError
-from mmkd.files import writable
+from mmkd.files import locked, writable
 
 from .code_digest import code_digest
 from .extraction import digest, extract, is_whole, stem
@@ -63,9 +62,9 @@ def cached_features(
     folder = Path(cache) / digest(key)
     version = digest(versions)
     paths = {name: folder / f'{stem(name)}-{version}.npy' for name in layers}
+    wait = f'Another process fills {folder}: waiting for it.'
     with writable(cache):
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
+        with locked(folder, math.inf, on_wait=lambda: print_log(wait, 'current')):
             missing = {
                 name: path
                 for name, path in paths.items()
