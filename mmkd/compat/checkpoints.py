@@ -4,9 +4,16 @@ MMEngine 0.10.7 (``mmengine/runner/checkpoint.py``) calls ``torch.load`` with it
 defaults. On torch >= 2.6 that refuses MMEngine's own checkpoints, whose log history is
 more than weights (https://github.com/open-mmlab/mmengine/issues/1655); before 2.6, and
 for downloads (``torch.hub.load_state_dict_from_url``) on every torch, it runs whatever
-code the file brings. :func:`safe_load` does neither, and :func:`install` puts it under
-all of MMEngine's loaders. Delete this when MMEngine loads with ``weights_only=True``
-and can resume.
+code the file brings. Its maintained fork (onedl-mmengine 0.10.12, of the same import
+name) tries a safe load first and then runs the code. :func:`safe_load` does neither,
+and :func:`install` puts it under all loaders of both. Delete this when MMEngine loads
+with ``weights_only=True`` and can resume.
+
+Loads that go elsewhere, where a config asks for it: mmpretrain's ``SwAVHook`` (its
+queue in the work dir), ``NormEMAVectorQuantizer`` and ``ImageToImageRetriever`` call
+``torch.load`` with its defaults, which are safe from torch 2.6 on; ``TIMMBackbone``,
+``HuggingFaceClassifier`` and torchvision's ``pretrained=True`` fetch what their makers
+publish by means of their own; and ``.pkl`` annotations are pickles that MMEngine runs.
 
 ``Runner.resume`` would execute a config text under ``meta['config']``, a key of older
 checkpoints that serves it for nothing else, so it is left out.
@@ -19,16 +26,16 @@ import pickle
 import re
 import zipfile
 from typing import IO, Any, Callable, Optional, Union
-from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier, get_rank
 from mmengine.logging import print_log
 from mmengine.utils import digit_version
 
 from mmkd.compat import restricted_pickle
-from mmkd.compat.safe_globals import SAFE_GLOBALS
-from mmkd.errors import CheckpointError
+from mmkd.compat.downloads import download
+from mmkd.compat.pickled import plain
+from mmkd.compat.safe_globals import told_to_torch
+from mmkd.errors import CheckpointError, explained
 
 TRUST = 'MMKD_TRUST'
 WEB = ('http://', 'https://')
@@ -41,10 +48,12 @@ def safe_load(
     """Load a checkpoint of weights and of MMEngine's training state, nothing else.
 
     A file that needs more is loaded only if the environment variable ``MMKD_TRUST``, a
-    comma-separated list, names its path or URL.
+    comma-separated list, names its URL or its real path: absolute, and through no
+    symbolic link.
 
     Args:
-        file: Path, http(s) URL (downloaded once, as by ``torch.hub``) or open file.
+        file: Path, http(s) URL (see :func:`mmkd.compat.downloads.download`) or open
+            file.
         map_location: As of :func:`torch.load`.
 
     Raises:
@@ -53,30 +62,34 @@ def safe_load(
     """
     if hasattr(file, 'read'):
         return _load(file, map_location, 'the open file')
-    name = _absolute(os.fspath(file))
-    path = _download(name) if name.startswith(WEB) else name
+    name = os.fspath(file)
+    if name.startswith(WEB):
+        trusted = name
+        path = download(name, by_name=not _is_trusted(name))
+    else:
+        name = osp.abspath(osp.expanduser(name))
+        # What a link points to may change, so that trust is in the file itself.
+        trusted = path = osp.realpath(name)
     if not osp.isfile(path):
         raise CheckpointError(
-            f'Checkpoint {path} does not exist or is no file: check the path in the '
+            f'Checkpoint {name} does not exist or is no file: check the path in the '
             f'config or on the command line; relative ones start at {os.getcwd()}.'
         )
-    if _is_trusted(name):
-        print_log(
-            f'{name} is named in {TRUST}: loading it may run the code it contains.',
-            logger='current',
-            level=logging.WARNING,
-        )
+    if not _is_trusted(trusted):
+        return _load(path, map_location, name, trusted)
+    print_log(
+        f'{trusted} is named in {TRUST}: loading it may run the code it contains.',
+        logger='current',
+        level=logging.WARNING,
+    )
+    with explained(f'{name} cannot be loaded', 'copy it again', CheckpointError):
         return torch.load(path, map_location=map_location, weights_only=False)
-    return _load(path, map_location, name)
 
 
 def _is_trusted(name: str) -> bool:
-    trusted = os.environ.get(TRUST, '').split(',')
-    return name in [_absolute(entry.strip()) for entry in trusted if entry.strip()]
-
-
-def _absolute(name: str) -> str:
-    return name if name.startswith(WEB) else osp.abspath(osp.expanduser(name))
+    """Tell whether a URL, or the real path of a file, is named in the environment."""
+    entries = os.environ.get(TRUST, '').split(',')
+    return name in [osp.expanduser(entry.strip()) for entry in entries]
 
 
 def install() -> None:
@@ -91,6 +104,8 @@ def install() -> None:
     # name, those of other stores call `torch.load`.
     mmengine_checkpoint.load_from_http = load_from_http
     mmengine_checkpoint.torch = _TorchWithSafeLoad()
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):  # the fork's
+        mmengine_checkpoint._safe_torch_load = mmengine_checkpoint.torch.load
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
@@ -113,25 +128,35 @@ class _TorchWithSafeLoad:
         return getattr(torch, name)
 
 
-def _load(file, map_location: MapLocation, name: str) -> Any:
+def _load(
+    file,
+    map_location: MapLocation,
+    name: str,
+    trusted: str = 'the real path of a local copy',
+) -> Any:
     try:
         return _without_config(_torch_load(file, map_location))
-    except (PermissionError, MemoryError, torch.cuda.OutOfMemoryError):
+    except torch.cuda.OutOfMemoryError:
         raise
+    except (PermissionError, MemoryError) as error:
+        reason = getattr(error, 'strerror', 'it needs more memory than there is')
+        raise CheckpointError(
+            f'{name} cannot be read ({reason}): see to that, or give another file.'
+        ) from error
     except Exception as error:
-        if 'map_location' in str(error):  # a device that this machine lacks
-            raise
-        on_disk = isinstance(file, str)
-        wanted = re.search(r'GLOBAL (\S+)', str(error))
+        if isinstance(error, RuntimeError) and 'map_location' in str(error):
+            raise  # a device that this machine lacks
         unpicklable = isinstance(error, pickle.UnpicklingError)
+        # A name, and in brackets what was wrong with its use; nothing else of the file.
+        wanted = re.search(r'GLOBAL ([\w.]+( \([\w ]+\))?)', str(error))
         if wanted or (unpicklable and zipfile.is_zipfile(file)):
             needs = wanted.group(1) if wanted else 'an object of unknown type'
-            trusted = name if on_disk else 'the path of a local copy'
             raise CheckpointError(
                 f'{name} holds more than weights: it needs {needs}, which was not '
                 f'executed. If you trust its source, set the environment variable '
                 f'{TRUST} to {trusted}.'
             ) from None
+        on_disk = isinstance(file, str)
         size = osp.getsize(file) if on_disk else file.seek(0, os.SEEK_END)
         cached = f' (cached as {file})' if name.startswith(WEB) else ''
         raise CheckpointError(
@@ -148,40 +173,11 @@ def _without_config(checkpoint: Any) -> Any:
 
 
 def _weights_only_load(file, map_location: MapLocation) -> Any:
-    allowed = [(value, name) for name, value in SAFE_GLOBALS.items()]
-    with torch.serialization.safe_globals(allowed):
-        return torch.load(file, map_location=map_location, weights_only=True)
+    with told_to_torch():
+        return plain(torch.load(file, map_location=map_location, weights_only=True))
 
 
 if digit_version(torch.__version__) < digit_version('2.6'):
     _torch_load = restricted_pickle.torch_load
 else:
     _torch_load = _weights_only_load
-
-
-def _download(url: str) -> str:
-    """Path of the file in torch.hub's cache; rank 0 fetches it for the others."""
-    folder = osp.join(torch.hub.get_dir(), 'checkpoints')
-    path = osp.join(folder, osp.basename(urlparse(url).path))
-    try:
-        if get_rank() == 0:
-            _fetch(url, path)
-    finally:
-        barrier()
-    # On another machine the cache is another one.
-    _fetch(url, path)
-    return path
-
-
-def _fetch(url: str, path: str) -> None:
-    if osp.exists(path):
-        return
-    os.makedirs(osp.dirname(path), exist_ok=True)
-    print_log(f'Downloading {url} to {path}', logger='current')
-    try:
-        torch.hub.download_url_to_file(url, path, progress=os.isatty(0))
-    except OSError as error:
-        raise CheckpointError(
-            f'{url} could not be downloaded ({error}): download it on another machine '
-            'and give its local path instead.'
-        ) from error

@@ -1,52 +1,59 @@
-"""The classes and functions that a checkpoint of MMEngine may name.
+"""The names that a checkpoint or a data set's pickle may use, for every reader.
 
-A pickle runs whatever it names, so this list is short and nothing on it runs code of
-the file. PyTorch's own list (tensors, ``OrderedDict``, ...) comes on top of it.
+A pickle runs whatever it names, so this list is short, and nothing on it takes what a
+file says without a check: see :mod:`mmkd.compat.pickled`. PyTorch's own list (tensors,
+``OrderedDict``, ...) comes on top of it.
 """
 
-import _codecs
-import pickle
 from collections import Counter
-from typing import Any, Callable
+from contextlib import contextmanager
+from typing import Any, Iterator
 
-import numpy as np
-from mmengine.logging import HistoryBuffer
+from torch import serialization
 
-try:
-    from numpy._core import multiarray
-except ModuleNotFoundError:  # numpy 1
-    from numpy.core import multiarray
-
-
-def _statistic(owner: Any, name: str) -> Callable:
-    """What a checkpoint gets for ``getattr``: a method of ``HistoryBuffer``.
-
-    Each log history is saved with its four statistics (``HistoryBuffer.__getstate__``)
-    and Python pickles such a method as ``getattr(HistoryBuffer, 'mean')``.
-    """
-    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
-        return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f'Unsupported global: GLOBAL getattr of {name!r}')
-
+from mmkd.compat import pickled
 
 #: By the name in the file. Arrays are saved under the module path of the numpy that
 #: saved them, whichever numpy reads them.
 SAFE_GLOBALS = {
-    'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
-    'builtins.getattr': _statistic,
+    'mmengine.logging.history_buffer.HistoryBuffer': pickled.History,
+    'builtins.getattr': pickled.statistic,
+    'builtins.bytes': pickled.no_bytes,
     'collections.Counter': Counter,  # milestones; torch < 2.6 does not allow it
-    '_codecs.encode': _codecs.encode,  # how protocol 2 writes an array's bytes
-    'numpy.ndarray': np.ndarray,
-    'numpy.dtype': np.dtype,
+    '_codecs.encode': pickled.encode,
+    'numpy.ndarray': pickled.Array,
+    'numpy.dtype': pickled.DType,
     **{
-        f'{module}.{function.__name__}': function
+        f'{module}.{name}': function
         for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-        for function in (multiarray._reconstruct, multiarray.scalar)
-    },
-    # The types of dtypes, since PyTorch checks an object's type before it sets its
-    # state: booleans, integers, floats, complex numbers and strings, not objects.
-    **{
-        f'numpy.dtypes.{type(np.dtype(code)).__name__}': type(np.dtype(code))
-        for code in '?bBhHiIlLqQefdgFDGSU'
+        for name, function in (
+            ('_reconstruct', pickled.reconstruct),
+            ('scalar', pickled.scalar),
+        )
     },
 }
+
+
+@contextmanager
+def told_to_torch() -> Iterator[None]:
+    """Have ``weights_only=True`` take the list, on torch >= 2.6.
+
+    Of what others told it, names that are on the list are left out in here: MMEngine's
+    fork and advice on the web give it ``getattr`` and numpy's own constructors.
+    """
+    before = serialization.get_safe_globals()
+    others = [entry for entry in before if _path(entry) not in SAFE_GLOBALS]
+    listed = [(value, name) for name, value in SAFE_GLOBALS.items()]
+    serialization.clear_safe_globals()
+    serialization.add_safe_globals(others + listed)
+    try:
+        yield
+    finally:
+        serialization.clear_safe_globals()
+        serialization.add_safe_globals(before)
+
+
+def _path(entry: Any) -> str:
+    if isinstance(entry, tuple):
+        return entry[1]
+    return f'{entry.__module__}.{entry.__qualname__}'

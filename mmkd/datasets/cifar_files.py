@@ -1,9 +1,7 @@
 """What CIFAR-10 and CIFAR-100 share."""
 
 import hashlib
-import io
 import logging
-import pickle
 import urllib.error
 from pathlib import Path
 from typing import List, Optional
@@ -11,17 +9,9 @@ from typing import List, Optional
 import numpy as np
 from mmengine.logging import print_log
 
+from mmkd.compat.restricted_pickle import Unpickler
 from mmkd.datasets.download import check_download
 from mmkd.errors import ConfigError, DataError
-
-#: All that a pickled dict of arrays, lists and strings has to call.
-ARRAYS = {
-    ('_codecs', 'encode'),
-    ('numpy', 'dtype'),
-    ('numpy', 'ndarray'),
-    ('numpy.core.multiarray', '_reconstruct'),
-    ('numpy._core.multiarray', '_reconstruct'),
-}
 
 
 class CifarFiles:
@@ -131,18 +121,15 @@ class CifarFiles:
 
     def _read(self, path):
         try:
-            entry = _ArrayUnpickler(
-                io.BytesIO(path.read_bytes()), encoding='latin1'
-            ).load()
+            with path.open('rb') as file:
+                entry = Unpickler(file, encoding='latin1').load()
             images = np.asarray(entry['data'], np.uint8).reshape(-1, 3, 32, 32)
             labels = [int(label) for label in entry[self.labels_key]]
             if len(images) != len(labels):
                 raise ValueError(f'{len(images)} images, but {len(labels)} labels')
             if unknown := set(labels) - set(range(len(type(self).METAINFO['classes']))):
                 raise ValueError(f'it has the label {min(unknown)}')
-        except (
-            pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError
-        ) as error:  # fmt: skip
+        except Exception as error:  # a damaged pickle raises whatever it leads to
             raise DataError(
                 f'{path} is no {self.title} file ({error}): delete {path.parent} to '
                 'fetch it again.'
@@ -161,10 +148,3 @@ class CifarFiles:
                 start = round(len(of_class) * (1 - self.fraction))
                 kept += of_class[min(start, len(of_class) - 1) :]
         return [samples[index] for index in sorted(kept)]
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if (module, name) not in ARRAYS:
-            raise pickle.UnpicklingError(f'it names {module}.{name}, which was not run')
-        return super().find_class(module, name)

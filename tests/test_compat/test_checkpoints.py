@@ -1,84 +1,29 @@
 """Checkpoints load and resume, and never run the code of a file that is not trusted."""
 
 import functools
-import http.server
+import inspect
 import os
 import pickle
-import socket
-import threading
+import random
 import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel, BaseModule
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
-from mmkd.compat import checkpoints, restricted_pickle
+from mmkd.compat import checkpoints
 from mmkd.compat.checkpoints import safe_load
 from mmkd.errors import CheckpointError
 
-READERS = {'restricted': restricted_pickle.torch_load}
-if checkpoints._torch_load is not restricted_pickle.torch_load:
-    READERS['weights_only'] = checkpoints._weights_only_load
-
-
-@pytest.fixture(params=READERS, autouse=True)
-def reader(request, monkeypatch):
-    """Each test runs on the reader of new and on that of old versions of torch."""
-    monkeypatch.setattr(checkpoints, '_torch_load', READERS[request.param])
-
-
-class Call:
-    """Pickles as the call of a function."""
-
-    def __init__(self, function, *args):
-        self.call = function, args
-
-    def __reduce__(self):
-        return self.call
-
-
-@pytest.fixture
-def marker(tmp_path):
-    return tmp_path / 'executed'
-
-
-@pytest.fixture
-def evil(tmp_path, marker):
-    path = tmp_path / 'evil.pth'
-    weights = nn.Linear(2, 2).state_dict()
-    torch.save({'state_dict': weights, 'x': Call(os.mkdir, str(marker))}, path)
-    return path
-
-
-@pytest.fixture
-def good(tmp_path):
-    path = tmp_path / 'good.pth'
-    torch.save({'state_dict': nn.Linear(2, 2).state_dict()}, path)
-    return path
-
-
-@pytest.fixture
-def url(tmp_path, monkeypatch):
-    """The address of a server of ``tmp_path``; a cache of its own for downloads."""
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setenv('no_proxy', '127.0.0.1')
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f'http://127.0.0.1:{server.server_port}'
-        server.shutdown()
-        thread.join()
+#: Each test runs on the reader of new and on that of old versions of torch.
+pytestmark = pytest.mark.usefixtures('reader')
 
 
 def test_the_file_really_is_evil(evil, marker):
@@ -117,8 +62,8 @@ def pretrained(path):
 
 
 @pytest.mark.parametrize('kind', ['legacy', 'plain', 'open'])
-def test_nothing_is_executed_from_other_formats(tmp_path, marker, kind):
-    call = Call(os.mkdir, str(marker))
+def test_nothing_is_executed_from_other_formats(tmp_path, marker, kind, call):
+    call = call(os.mkdir, str(marker))
     path = tmp_path / 'evil.pth'
     if kind == 'plain':
         path.write_bytes(pickle.dumps(call, protocol=2))
@@ -130,9 +75,9 @@ def test_nothing_is_executed_from_other_formats(tmp_path, marker, kind):
 
 
 @pytest.mark.parametrize('function', [eval, exec, getattr, __import__, np.load])
-def test_nothing_else_is_called(tmp_path, function):
+def test_nothing_else_is_called(tmp_path, function, call):
     path = tmp_path / 'evil.pth'
-    torch.save(Call(function, 'os', 'system'), path)
+    torch.save(call(function, 'os', 'system'), path)
     with pytest.raises(CheckpointError, match=function.__name__):
         safe_load(path)
 
@@ -142,46 +87,6 @@ def test_torchscript_is_refused(tmp_path):
     torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)), str(path))
     with pytest.raises(CheckpointError, match='no PyTorch checkpoint'):
         safe_load(path)
-
-
-def test_trusted_by_path(evil, good, marker, monkeypatch):
-    relative = os.path.relpath(evil)
-    monkeypatch.setenv('MMKD_TRUST', f'{good}, {relative}')
-    assert 'state_dict' in load_checkpoint(nn.Linear(2, 2), str(evil))
-    assert marker.exists()
-
-
-def test_trust_is_exact(evil, marker, monkeypatch):
-    monkeypatch.setenv('MMKD_TRUST', f'{evil.parent},{evil}x,*,1,')
-    with pytest.raises(CheckpointError):
-        safe_load(evil)
-    assert not marker.exists()
-
-
-def test_download(good, tmp_path, url):
-    model = nn.Linear(2, 2)
-    load_checkpoint(model, f'{url}/good.pth')
-    saved = torch.load(good)['state_dict']
-    assert torch.equal(model.weight, saved['weight'])
-    # The second time it comes from torch.hub's cache.
-    good.unlink()
-    assert 'state_dict' in safe_load(f'{url}/good.pth')
-    assert os.listdir(tmp_path / 'cache/hub/checkpoints') == ['good.pth']
-
-
-def test_downloads_are_not_executed(evil, marker, url, monkeypatch):
-    urls = {'toy': f'{url}/evil.pth'}
-    for store in ('torchvision', 'external', 'mmcls'):
-        monkeypatch.setattr(mmengine_checkpoint, f'get_{store}_models', lambda: urls)
-    schemes = ('torchvision://', 'open-mmlab://', 'mmcls://')
-    for name in (urls['toy'], *(f'{scheme}toy' for scheme in schemes)):
-        with pytest.raises(CheckpointError, match='needs posix.mkdir') as error:
-            load_checkpoint(nn.Linear(2, 2), name)
-        assert not marker.exists()
-    monkeypatch.setenv('MMKD_TRUST', urls['toy'])
-    assert urls['toy'] in str(error.value)
-    load_checkpoint(nn.Linear(2, 2), 'torchvision://toy')
-    assert marker.exists()
 
 
 def test_object_stores_are_not_executed(evil, marker, monkeypatch):
@@ -197,31 +102,39 @@ def test_object_stores_are_not_executed(evil, marker, monkeypatch):
     assert not marker.exists()
 
 
-def test_failed_download(tmp_path, url):
-    with socket.socket() as closed:
-        closed.bind(('127.0.0.1', 0))
-        nobody = f'http://127.0.0.1:{closed.getsockname()[1]}/good.pth'
-        for address in (nobody, f'{url}/absent.pth'):
-            with pytest.raises(CheckpointError, match='local path') as error:
-                safe_load(address)
-            assert address in str(error.value)
-    assert not os.listdir(tmp_path / 'cache/hub/checkpoints')
+def test_every_load_of_mmengine_is_ours():
+    """By name, whichever is installed: the fork has ``_safe_torch_load`` as well."""
+    called = set()
+    for _, function in inspect.getmembers(mmengine_checkpoint, inspect.isfunction):
+        names = set(function.__code__.co_names)
+        if function.__module__ == mmengine_checkpoint.__name__:
+            called |= names & {'load_url', 'load_from_http', '_safe_torch_load'}
+            called |= {'torch'} if {'torch', 'load'} <= names else set()
+    assert 'load_from_http' in called
+    for name in called:
+        value = getattr(mmengine_checkpoint, name)
+        assert value.__module__ == checkpoints.__name__, name
+    for scheme in ('', 'http://', 'https://'):
+        loader = CheckpointLoader._schemes[scheme]
+        assert loader.__module__ == checkpoints.__name__
 
 
-@pytest.mark.parametrize('rank', [0, 1])
-def test_rank_0_downloads_first(monkeypatch, tmp_path, rank):
-    events = []
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    monkeypatch.setattr(checkpoints, 'get_rank', lambda: rank)
-    monkeypatch.setattr(checkpoints, 'barrier', lambda: events.append('barrier'))
-    monkeypatch.setattr(
-        torch.hub,
-        'download_url_to_file',
-        lambda url, path, **kwargs: (events.append('download'), open(path, 'w')),
-    )
-    with pytest.raises(CheckpointError, match='truncated'):
-        safe_load('https://example.com/file.pth')
-    assert events == ['download', 'barrier'][:: 1 if rank == 0 else -1]
+def test_the_forks_fallback_is_not_reached(evil, marker, monkeypatch):
+    """The fork runs the file after a safe load failed: its code, in short."""
+
+    def fork(file, map_location=None, weights_only=None):
+        try:
+            return torch.load(file, map_location=map_location, weights_only=True)
+        except pickle.UnpicklingError:
+            return torch.load(file, map_location=map_location, weights_only=False)
+
+    monkeypatch.setattr(mmengine_checkpoint, '_safe_torch_load', fork, raising=False)
+    checkpoints.install()
+    with pytest.raises(CheckpointError, match='needs posix.mkdir'):
+        mmengine_checkpoint._safe_torch_load(str(evil))
+    with open(evil, 'rb') as file, pytest.raises(CheckpointError, match='posix.mkdir'):
+        mmengine_checkpoint._safe_torch_load(file, map_location='cpu')
+    assert not marker.exists()
 
 
 def test_missing_file(tmp_path, monkeypatch):
@@ -288,11 +201,11 @@ class ToyMetric(BaseMetric):
         return dict(score=np.float64(np.mean(results)), count=np.int64(len(results)))
 
 
-def train(work_dir, epochs, resume):
+def train(work_dir, epochs, resume, **kwargs):
     loader = dict(batch_size=2, num_workers=0, dataset=ToyDataset())
     loader['sampler'] = dict(type='DefaultSampler', shuffle=False)
     loader['collate_fn'] = dict(type='default_collate')
-    runner = Runner(
+    arguments = dict(
         model=ToyModel(),
         work_dir=str(work_dir),
         experiment_name=f'toy_{work_dir}_{epochs}',
@@ -307,6 +220,7 @@ def train(work_dir, epochs, resume):
         resume=resume,
         default_scope=None,
     )
+    runner = Runner(**{**arguments, **kwargs})
     runner.train()
     return runner
 
@@ -325,6 +239,77 @@ def test_resume(tmp_path):
     whole = train(tmp_path / 'whole', epochs=3, resume=False)
     expected = whole.message_hub.get_scalar('train/loss').data[0]
     np.testing.assert_allclose(history.data[0], expected)
+
+
+def same(first, second):
+    """Tell whether two loads gave the same, types included."""
+    if type(first) is not type(second):
+        return False
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, HistoryBuffer):
+        return same(first.data, second.data) and first.max_length == second.max_length
+    if isinstance(first, np.ndarray):
+        return first.dtype == second.dtype and np.array_equal(first, second)
+    if isinstance(first, dict):
+        keys = list(first) == list(second)
+        return keys and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(same, first, second))
+    return first == second
+
+
+def test_a_runners_checkpoint_loads_whole(tmp_path):
+    schedule = [
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=3),
+        dict(type='MultiStepLR', milestones=[1, 2]),
+        dict(type='ReduceOnPlateauLR', monitor='score', rule='greater'),
+    ]
+    train(
+        tmp_path,
+        2,
+        False,
+        custom_hooks=[dict(type='EMAHook')],
+        param_scheduler=schedule,
+    )
+    loaded = safe_load(tmp_path / 'epoch_2.pth')
+    assert 'ema_state_dict' in loaded and loaded['message_hub']['log_scalars']
+    assert same(loaded, torch.load(tmp_path / 'epoch_2.pth', weights_only=False))
+
+
+def random_states():
+    return dict(
+        python=random.getstate(),
+        numpy=np.random.get_state(),
+        generator=np.random.default_rng(3).bit_generator.state,
+        torch=torch.get_rng_state(),
+    )
+
+
+@pytest.mark.parametrize(
+    'checkpoint',
+    [
+        {'meta': {'mmdet_version': '1.2.0', 'CLASSES': ('a',), 'epoch': 1, 'iter': 2},
+         'state_dict': OrderedDict(w=torch.ones(2)), 'optimizer': {'param_groups': []}},
+        {'meta': {'mmdet_version': '2.25.0', 'PALETTE': [(1, 2, 3)], 'seed': 0,
+                  'env_info': 'sys.platform: linux', 'hook_msgs': {'best_score': 0.5}},
+         'state_dict': OrderedDict(w=torch.ones(2).half())},
+        {'meta': {'dataset_meta': {'classes': np.array(['a']),
+                                   'palette': np.arange(3, dtype=np.uint8)}},
+         'message_hub': {'runtime_info': {'score': np.float64(0.5)}}, 'state_dict': {}},
+        {'random': random_states()},
+        {'arrays': [np.zeros((0, 3)), np.array(2.5), np.array([], bool), np.str_(''),
+                    np.asfortranarray(np.ones((2, 3))), np.arange(3, dtype='>i2'),
+                    np.ones((2, 3, 4))[:, ::2], np.complex64(2j), np.bytes_(b'a'),
+                    np.array(['a\U0001f600', '']), np.array([b'a']), b'',
+                    HistoryBuffer()]},
+        torch.nn.Parameter(torch.ones(2)),
+    ],
+    ids=['1', '2', '3', 'random states', 'arrays', 'bare'],
+)  # fmt: skip
+def test_checkpoints_of_all_times_load_as_they_are(tmp_path, checkpoint):
+    torch.save(checkpoint, tmp_path / 'old.pth')
+    assert same(safe_load(tmp_path / 'old.pth'), checkpoint)
 
 
 def test_resuming_does_not_execute_a_config_in_the_checkpoint(tmp_path, marker):

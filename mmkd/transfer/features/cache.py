@@ -113,14 +113,3 @@ def _is_there(path: Path, rows: int) -> bool:
         return True
     print_log(f'{path} is damaged: its features are computed again.', 'current')
     return False
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with open(folder / 'lock', 'w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print_log(f'Another process fills {folder}: waiting for it.', 'current')
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
