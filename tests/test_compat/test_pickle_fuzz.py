@@ -213,7 +213,10 @@ class Mutations:
 def state():
     """What a file must not change, since the whole process shares it."""
     owners = (HistoryBuffer, torch.Tensor, nn.Parameter, pickled, restricted_pickle)
-    kept = {owner.__name__: repr(sorted(vars(owner).items())) for owner in owners}
+    kept = {owner.__name__: dict(vars(owner)) for owner in owners}
+    for values in kept.values():
+        values.pop('__warningregistry__', None)
+    kept = {name: repr(sorted(values.items())) for name, values in kept.items()}
     kept['statistics'] = repr(HistoryBuffer._statistics_methods)
     kept['dtypes'] = repr([np.dtype(code) for code in '?bBhHiIlLqQefdgFDGSU'])
     return kept
