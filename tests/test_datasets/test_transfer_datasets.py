@@ -398,7 +398,7 @@ def test_cifar10_damaged(cifar):
         (dict(labels=[3] * 19), 'data_batch_4 is no CIFAR-10 file .*20 images.* 19 l'),
         (dict(labels=[3] * 19 + [10]), 'it has the label 10'),
         (dict(labels=None), 'is no CIFAR-10 file'),
-        (dict(filenames=Evil()), 'names (builtins|__builtin__).exec'),
+        (dict(filenames=Evil()), r'no CIFAR-10 file .*GLOBAL builtins\.exec'),
     ):
         whole = path.read_bytes()
         change(path, **values)

@@ -545,8 +545,8 @@ class TestRefused:
         (tmp_path / 'file').touch()
         cache = tmp_path / 'file' / below
         message = self.refused(OutputError, Sums(), files, cache)
-        reason = f'{tmp_path}/file is not a folder' if below else 'it is a file'
-        assert f'{cache} cannot be written: {reason}' in message
+        assert message.startswith(str(cache))
+        assert f'cannot be written: {tmp_path}/file is not a folder' in message
 
     @pytest.mark.parametrize('value', [float('nan'), float('inf')])
     def test_features_that_are_not_finite(
