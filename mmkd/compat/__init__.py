@@ -22,9 +22,30 @@ def setup() -> None:
     mmcv_ext.install()
     after_import('mmcv', versions.check_fit)
     after_import('mmengine.runner', _load_safely)
+    after_import('mmengine.fileio', _write_whole)
+    after_import('mmengine.config', _dump_whole)
+    after_import('mmengine.hooks', _save_first)
 
 
 def _load_safely() -> None:
     from mmkd.compat import checkpoints
 
     checkpoints.install()
+
+
+def _write_whole() -> None:
+    from mmkd.compat import whole_files
+
+    whole_files.install_backend()
+
+
+def _dump_whole() -> None:
+    from mmkd.compat import whole_files
+
+    whole_files.install_config()
+
+
+def _save_first() -> None:
+    from mmkd.compat import whole_files
+
+    whole_files.install_hook()
