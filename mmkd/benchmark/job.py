@@ -1,21 +1,20 @@
 """A training in a process of its own."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Dict, Optional
 
+from mmkd.processes import die_with
 from mmkd.provenance import revision
 
 from .cell import Cell
 
 ACCOUNT_EVERY = 2.0  # seconds
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_libc = ctypes.CDLL(None) if sys.platform == 'linux' else None
 
 
 class Job:
@@ -67,7 +66,7 @@ class Job:
                 env={**os.environ, **env},
                 pass_fds=(lock,),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(die_with, os.getpid()),
             )
 
     @property
@@ -91,8 +90,3 @@ class Job:
             os.killpg(self._process.pid, number)
         except (ProcessLookupError, PermissionError):  # all of them have ended
             pass
-
-
-def _die_with_parent():
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -16,6 +16,7 @@ from mmengine.registry import RUNNERS
 
 from mmkd.configs import input_size_of, is_distiller, load_config
 from mmkd.errors import ConfigError, MMKDError
+from mmkd.processes import die_with
 from mmkd.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     from mmkd.compat.cpu_dist import prepare_cpu_launch
     from mmkd.engine.checks import settle_workers
 
+    if args.launcher == 'pytorch':
+        die_with(os.getppid())  # or it would train on alone
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     if not isinstance(cfg.get('model'), dict):
