@@ -4,6 +4,8 @@
 import argparse
 from pathlib import Path
 
+from mmengine.config import Config
+
 from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run, use_amp
 from mmkd.errors import ConfigError
@@ -17,7 +19,12 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help="go on from a checkpoint; without a value, from the work dir's latest",
+        help="go on from a checkpoint; without a value, from the work dir's newest",
+    )
+    parser.add_argument(
+        '--allow-new-losses',
+        action='store_true',
+        help='let losses that the checkpoint was trained without begin afresh',
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (GPU)')
     parser.add_argument(
@@ -46,19 +53,31 @@ def main() -> None:
                 'config: the total batch size that its learning rate is meant for.'
             )
         cfg.auto_scale_lr.enable = True
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.allow_new_losses and not args.resume:
+        raise ConfigError('--allow-new-losses goes with --resume; give both.')
     check_writable(Path(cfg.work_dir) / 'log')
     check_data(cfg, ('train_dataloader', 'val_dataloader'))
     check_batch_size(cfg)
-    # It needs torch, for which --help does not wait.
-    from mmkd.engine.checks.opening import open_data, reading
+    train(cfg, args)
 
-    runner = build_runner(cfg)
-    open_data(runner)
-    with reading(runner):
-        runner.train()
+
+def train(cfg: Config, args: argparse.Namespace) -> None:
+    # They need torch, for which --help does not wait.
+    from mmkd.engine.checks.opening import open_data, reading
+    from mmkd.engine.hooks import ResumeHook
+    from mmkd.engine.resume import alone, prepare_resuming
+
+    with alone(cfg):
+        if args.resume:
+            prepare_resuming(cfg, None if args.resume == 'auto' else args.resume)
+        elif cfg.get('resume'):
+            prepare_resuming(cfg, cfg.get('load_from'))
+        runner = build_runner(cfg)
+        if cfg.get('resume'):
+            runner.register_hook(ResumeHook(args.allow_new_losses))
+        open_data(runner)
+        with reading(runner):
+            runner.train()
 
 
 if __name__ == '__main__':

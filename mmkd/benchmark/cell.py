@@ -2,14 +2,15 @@
 
 import math
 import time
-import zipfile
 from bisect import bisect_left
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Dict, List, Optional
 
 from mmengine.config import Config
 
+from mmkd.engine.resume import newest_checkpoint
 from mmkd.errors import DataError
 from mmkd.files import write_text
 from mmkd.visualization import read_scalars
@@ -93,19 +94,13 @@ class Cell:
         MMEngine saves before it validates, and does not catch up on a validation when
         it resumes. So this is the newest whole file of which, and of all before it,
         the validation is in the log.
+
+        Raises:
+            CheckpointError: There are such files, and none of them is whole.
         """
-        loop, validated = self.loop, set(self.curve()[0])
-        start = len(loop.saved_as)
-        files = {
-            int(path.stem[start:]): path
-            for path in self.folder.glob(f'{loop.saved_as}*.pth')
-            if path.stem[start:].isdigit()
-        }
-        for step in sorted(files, reverse=True):
-            whole = zipfile.is_zipfile(files[step])
-            if whole and validated.issuperset(loop.validations(step)):
-                return files[step]
-        return None
+        validated = set(self.curve()[0])
+        lacking = (s for s in self.loop.validations() if s not in validated)
+        return newest_checkpoint(self.folder, until=next(lacking, inf) - 1)
 
     def finish(self, **facts) -> dict:
         """Write the result of a training that has ended, and return it.

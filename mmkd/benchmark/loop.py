@@ -79,8 +79,3 @@ class Loop:
             for step in range(self.begin, end + 1)
             if step % self.interval == 0 or step == self.length
         ]
-
-    @property
-    def saved_as(self) -> str:
-        """Start of the names of its checkpoints."""
-        return dict(epoch='epoch_', iteration='iter_')[self.unit]

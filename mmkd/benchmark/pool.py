@@ -9,7 +9,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 from mmengine.device import get_device
 
-from mmkd.errors import ConfigError, DataError
+from mmkd.errors import CheckpointError, ConfigError, DataError
 from mmkd.provenance import device, versions
 
 from .cell import Cell
@@ -96,7 +96,7 @@ class Pool:
             made_by = dict(device=device(gpu), versions=versions())
             cell.note(**cell.facts, **made_by, jobs=at_once)
             job = Job(cell, self.train, self.lock, env, gpu)
-        except OSError as error:
+        except (OSError, CheckpointError) as error:
             return self._fail(cell, f'it cannot be started: {error}')
         self.running.append(job)
         where = f' on GPU {gpu}' if gpu is not None else ''

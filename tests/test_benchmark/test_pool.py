@@ -5,9 +5,9 @@ import os
 import signal
 import threading
 import time
-import zipfile
 
 import pytest
+import torch
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
@@ -18,7 +18,7 @@ from mmkd.files import locked, read_json
 #: Logs and saves as MMEngine does, by epochs or iterations as the config says; 'fail',
 #: 'slow' and 'empty' configs do what they say.
 TRAIN = """
-import json, os, pathlib, sys, time, zipfile
+import json, os, pathlib, shutil, sys, time
 config, folder = sys.argv[1], pathlib.Path(sys.argv[3])
 resume = sys.argv[5:]
 start = int(resume[0].split('_')[-1][:-4]) if resume else 0
@@ -30,8 +30,7 @@ logs.mkdir(parents=True, exist_ok=True)
 by_epoch = 'max_epochs' in pathlib.Path(config).read_text()
 for step in range(start + 1, 4):
     name = f'epoch_{step}.pth' if by_epoch else f'iter_{step}.pth'
-    with zipfile.ZipFile(folder / name, 'w') as file:
-        file.writestr('weights', 'x')
+    shutil.copy(pathlib.Path(__file__).with_name(f'saved_{step}.pth'), folder / name)
     score = [50, 70, 60][step - 1]
     if by_epoch:
         lines = [dict(loss=1 / step, epoch=step, step=10 * step)]
@@ -75,10 +74,18 @@ for name in 'XY':
     DATASETS.register_module(name=name, module=Scenes)
 
 
+def save(path, step):
+    """Write what a training of one parameter would."""
+    state = dict(meta=dict(epoch=step, iter=step), state_dict=dict(w=torch.zeros(1)))
+    torch.save(dict(state, optimizer=dict(state={}), message_hub=dict(a={})), path)
+
+
 @pytest.fixture
 def make(tmp_path):
     """Write configs of these methods; return their paths."""
     (tmp_path / 'train.py').write_text(TRAIN)
+    for step in (1, 2, 3):
+        save(tmp_path / f'saved_{step}.pth', step)
 
     def write(*methods, more=''):
         paths = [tmp_path / f'{method}_a_b.py' for method in methods]
@@ -210,8 +217,7 @@ def test_resumes_before_a_validation_that_is_missing(make, tmp_path):
     logs = cell.folder / '1/vis_data/scalars.json'
     logs.parent.mkdir(parents=True)
     for epoch in (1, 2):
-        with zipfile.ZipFile(cell.folder / f'epoch_{epoch}.pth', 'w') as file:
-            file.writestr('weights', 'x')
+        save(cell.folder / f'epoch_{epoch}.pth', epoch)
     line = json.dumps({'accuracy/top1': 5.0, 'step': 1})
     logs.write_text(f'{line}\n{{"accuracy/to')
     assert cell.resume_point().name == 'epoch_1.pth'
@@ -222,6 +228,10 @@ def test_resumes_before_a_validation_that_is_missing(make, tmp_path):
     path = cell.folder / 'epoch_2.pth'
     path.write_bytes(path.read_bytes()[:-9])
     assert cell.resume_point().name == 'epoch_1.pth'
+    path.with_name('epoch_1.pth').write_bytes(b'')
+    lines = []
+    pool, _ = go(tmp_path, [cell], lines)
+    assert 'cannot be started: none of the 2 checkpoints' in pool.failures[cell.name]
 
 
 def test_an_end_without_the_last_validation_is_a_failure(make, tmp_path):

@@ -7,6 +7,7 @@ from .finite_loss_hook import FiniteLossHook
 from .gradient_ratio_hook import GradientRatioHook
 from .linear_probe_hook import LinearProbeHook
 from .ranks_agree_hook import RanksAgreeHook
+from .resume_hook import ResumeHook
 from .teacher_eval_hook import TeacherEvalHook
 from .training_labels_hook import TrainingLabelsHook
 
@@ -18,6 +19,7 @@ __all__ = [
     'GradientRatioHook',
     'LinearProbeHook',
     'RanksAgreeHook',
+    'ResumeHook',
     'TeacherEvalHook',
     'TrainingLabelsHook',
 ]
