@@ -2,7 +2,16 @@
 
 import io
 from pathlib import Path
-from typing import Collection, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Collection,
+    Dict,
+    Iterator,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import torch
 from mmengine.logging import print_log
@@ -108,6 +117,22 @@ def read_checkpoint(path: str, places: Sequence[str] = PLACES) -> Checkpoint:
             f'{path} cannot be read ({type(error).__name__}: {error}): check its name, '
             'or give the path of a local copy.'
         ) from error
+    return checkpoint_of(path, content, places)
+
+
+def checkpoint_of(
+    path: str, content: Any, places: Sequence[str] = PLACES
+) -> Checkpoint:
+    """Find the weights in what was loaded.
+
+    Args:
+        path (str): Path or URL, for messages.
+        content: What is in the file.
+        places (Sequence[str]): See :func:`read_checkpoint`.
+
+    Raises:
+        CheckpointError: It holds no tensors by name.
+    """
     if not isinstance(content, dict):
         raise CheckpointError(
             f'{path} holds a {type(content).__name__}, not the weights of a '

@@ -77,13 +77,16 @@ def prepare_config(args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config) -> 'Runner':
     """Build the Runner, or the ``runner_type`` that the config names.
 
-    It gets a :class:`~mmkd.engine.hooks.FiniteLossHook`, which the config need not
-    name.
+    It gets a :class:`~mmkd.engine.hooks.FiniteLossHook` and, unless it has one, a
+    :class:`~mmkd.engine.hooks.CheckpointFitHook`, which the config need not name.
     """
     from mmengine.runner import Runner
 
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(HOOKS.build(dict(type='mmkd.FiniteLossHook')))
+    fit = HOOKS.build(dict(type='mmkd.CheckpointFitHook'))
+    if not any(isinstance(hook, type(fit)) for hook in runner.hooks):
+        runner.register_hook(fit)
     return runner
 
 

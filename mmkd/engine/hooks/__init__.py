@@ -2,6 +2,7 @@
 
 from .accelerate_hook import AccelerateHook
 from .buffered_info_hook import BufferedInfoHook
+from .checkpoint_fit_hook import CheckpointFitHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_loss_hook import FiniteLossHook
 from .gradient_ratio_hook import GradientRatioHook
@@ -14,6 +15,7 @@ from .training_labels_hook import TrainingLabelsHook
 __all__ = [
     'AccelerateHook',
     'BufferedInfoHook',
+    'CheckpointFitHook',
     'EpochSeedHook',
     'FiniteLossHook',
     'GradientRatioHook',

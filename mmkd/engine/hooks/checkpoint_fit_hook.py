@@ -1,0 +1,93 @@
+"""No training, and no test, of a network that is left random by mistake."""
+
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
+
+from mmkd.checkpoints import EXTRAS, checkpoint_of
+from mmkd.engine.bare_model import bare_model
+from mmkd.errors import CheckpointError
+from mmkd.registry import HOOKS
+
+ADVICE = (
+    'give a checkpoint of this model, or the config that belongs to this checkpoint'
+)
+
+
+@HOOKS.register_module()
+class CheckpointFitHook(Hook):
+    """Counts how much of a model ``load_from`` fills, and stops where that is little.
+
+    What wraps all names is taken off, see
+    :meth:`mmkd.checkpoints.Checkpoint.fitting`. mmkd's tools put it into every run that
+    does not have it; to load little on purpose write::
+
+        custom_hooks = [dict(type='mmkd.CheckpointFitHook', least=0.1)]
+
+    Args:
+        least (float): The share of the model's tensors that has to be in the
+            checkpoint, in name and shape, from 0 to 1. One of them always has to be.
+            Defaults to 0.5.
+
+    Raises:
+        CheckpointError: There are fewer.
+    """
+
+    priority = 'VERY_HIGH'  # before averaged weights are set to what is loaded
+
+    def __init__(self, least: float = 0.5) -> None:
+        self.least = least
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Take the names as the model has them, and count once they are loaded."""
+        if runner._resume:
+            return
+        model = bare_model(runner)
+        if isinstance(model, BaseTTAModel):
+            model = model.module
+        wanted = {
+            key: tensor.shape
+            for key, tensor in model.state_dict().items()
+            if _counts(key)
+        }
+        path = runner._load_from
+        held = checkpoint.get('state_dict', checkpoint)
+        fitting = checkpoint_of(path, checkpoint).fitting(wanted).weights
+        if not fitting.keys() <= held.keys():
+            learned = {key: held[key] for key in held if key.startswith(EXTRAS)}
+            checkpoint['state_dict'] = {**fitting, **learned}
+        others = sum(
+            key in fitting and fitting[key].shape != shape
+            for key, shape in wanted.items()
+        )
+
+        def count(_, keys) -> None:
+            handle.remove()
+            missing = [key for key in keys.missing_keys if _counts(key)]
+            self._judge(path, list(wanted), list(fitting), len(missing) + others)
+
+        # Modules may rename what they load, so nobody knows before.
+        handle = model.register_load_state_dict_post_hook(count)
+
+    def _judge(self, path, wanted, held, lacking):
+        matched = len(wanted) - lacking
+        if matched and matched >= self.least * len(wanted):
+            return
+        raise CheckpointError(
+            f"{path} has {matched or 'none'} of the model's {len(wanted)} tensors: it "
+            f'begins with {_first(held)}, the model with {_first(wanted)}; {ADVICE}'
+            + (
+                f', or, to leave the rest random on purpose, set least below '
+                f'{matched / len(wanted):.2f} in custom_hooks=[dict('
+                "type='mmkd.CheckpointFitHook', least=...)]."
+                if matched
+                else '.'
+            )
+        )
+
+
+def _counts(key: str) -> bool:
+    return not (key.startswith(EXTRAS) or key.endswith('num_batches_tracked'))
+
+
+def _first(names) -> str:
+    return ', '.join(map(repr, names[:3])) or 'nothing'
