@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-from mmkd.engine.resume import newest_checkpoint
+from mmkd.engine.resume import alone, newest_checkpoint
 from mmkd.engine.resume.carry import carry_over
 from mmkd.engine.resume.config_text import read_literals
 from mmkd.engine.resume.differences import differences
@@ -164,6 +164,21 @@ def test_an_optimizers_state_by_parameter(kind, paramwise):
     assert list(new.model.distill) == ['a', 'd', 'c', 'b', 'e']
     with pytest.raises(CheckpointError, match="optimizer's state of"):
         carry_over(new, saved, ['b'])
+
+
+@pytest.mark.parametrize('saved', [False, True])
+def test_an_interrupt_that_became_another_error(tmp_path, saved):
+    """As in the midst of formatting a config, which MMEngine does for a checkpoint."""
+    if saved:
+        save(tmp_path / 'epoch_9.pth', 9, 90)
+    with pytest.raises(KeyboardInterrupt, match='epoch_9' if saved else 'nothing is'):
+        with alone(Config(dict(work_dir=str(tmp_path)))):
+            try:
+                raise KeyboardInterrupt
+            except BaseException:
+                raise SyntaxError from None
+    with pytest.raises(SyntaxError), alone(Config(dict(work_dir=str(tmp_path)))):
+        raise SyntaxError
 
 
 def save(path, epoch, iteration):

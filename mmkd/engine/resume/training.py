@@ -55,8 +55,17 @@ def alone(cfg: Config) -> Iterator[None]:
     with locked(Path(cfg.work_dir), PATIENCE) if first else nullcontext():
         try:
             yield
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if not _interrupted(error):
+                raise
             raise KeyboardInterrupt(_saved(cfg)) from None
+
+
+def _interrupted(error: Optional[BaseException]) -> bool:
+    """Whether Ctrl-C is behind it: MMEngine makes another error of that in places."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _saved(cfg: Config) -> str:
