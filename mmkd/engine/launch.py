@@ -22,6 +22,14 @@ from mmkd.registry import HOOKS
 if TYPE_CHECKING:
     from mmengine.runner import Runner
 
+#: What every run gets.
+HOOKS_OF_ALL = (
+    'FiniteLossHook',
+    'CheckpointFitHook',
+    'SeedHook',
+    'MissedValidationHook',
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that training and testing have in common, as upstream's."""
@@ -77,16 +85,16 @@ def prepare_config(args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config) -> 'Runner':
     """Build the Runner, or the ``runner_type`` that the config names.
 
-    It gets a :class:`~mmkd.engine.hooks.FiniteLossHook` and, unless it has one, a
-    :class:`~mmkd.engine.hooks.CheckpointFitHook`, which the config need not name.
+    It gets the hooks of :data:`HOOKS_OF_ALL`, which the config need not name; those
+    that it names are its own.
     """
     from mmengine.runner import Runner
 
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.register_hook(HOOKS.build(dict(type='mmkd.FiniteLossHook')))
-    fit = HOOKS.build(dict(type='mmkd.CheckpointFitHook'))
-    if not any(isinstance(hook, type(fit)) for hook in runner.hooks):
-        runner.register_hook(fit)
+    for name in HOOKS_OF_ALL:
+        hook = HOOKS.build(dict(type=f'mmkd.{name}'))
+        if not any(isinstance(own, type(hook)) for own in runner.hooks):
+            runner.register_hook(hook)
     return runner
 
 

@@ -27,6 +27,18 @@ def isolated_rng(device: Optional[torch.device] = None) -> Iterator[None]:
         np.random.set_state(numpy)
 
 
+def seed_by(*known: int) -> None:
+    """Seed Python, NumPy and torch, on all devices, by a function of some numbers.
+
+    Args:
+        *known (int): What the random numbers are to depend on; of at least 0.
+    """
+    seed = int(np.random.SeedSequence(known).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
 class RandomStream:
     """Random numbers of a part's own, a function of seed, iteration and process.
 

@@ -60,6 +60,12 @@ class BufferedInfoHook(RuntimeInfoHook):
         ):
             self._hand_on(runner.message_hub)
 
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Hand on what a run resumed from here would miss."""
+        self._hand_on(runner.message_hub)
+        known = runner.message_hub.state_dict()
+        checkpoint['message_hub']['log_scalars'] = known['log_scalars']
+
     def _hand_on(self, hub):
         for key, values in self._kept.items():
             for value in _read(values):
