@@ -91,16 +91,15 @@ class Cell:
     def resume_point(self) -> Optional[Path]:
         """Return the checkpoint to go on from, None to start at the beginning.
 
-        MMEngine saves before it validates, and does not catch up on a validation when
-        it resumes. So this is the newest whole file of which, and of all before it,
-        the validation is in the log.
+        This is the newest whole file before which the log has every validation; its
+        own is made up for, see :class:`mmkd.engine.hooks.MissedValidationHook`.
 
         Raises:
             CheckpointError: There are such files, and none of them is whole.
         """
         validated = set(self.curve()[0])
         lacking = (s for s in self.loop.validations() if s not in validated)
-        return newest_checkpoint(self.folder, until=next(lacking, inf) - 1)
+        return newest_checkpoint(self.folder, until=next(lacking, inf))
 
     def finish(self, **facts) -> dict:
         """Write the result of a training that has ended, and return it.

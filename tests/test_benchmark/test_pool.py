@@ -211,27 +211,29 @@ def test_jobs_spread_over_visible_gpus(make, tmp_path, monkeypatch):
         Pool(tmp_path / 'train.py', 0, gpus=[1, 2])
 
 
-def test_resumes_before_a_validation_that_is_missing(make, tmp_path):
+def test_resumes_at_the_first_validation_that_is_missing(make, tmp_path):
+    """It is made up for there."""
     (cell,) = plan(make('kd'), [0], tmp_path / 'out')
     assert cell.resume_point() is None
     logs = cell.folder / '1/vis_data/scalars.json'
     logs.parent.mkdir(parents=True)
-    for epoch in (1, 2):
+    for epoch in (1, 2, 3):
         save(cell.folder / f'epoch_{epoch}.pth', epoch)
     line = json.dumps({'accuracy/top1': 5.0, 'step': 1})
     logs.write_text(f'{line}\n{{"accuracy/to')
-    assert cell.resume_point().name == 'epoch_1.pth'
+    assert cell.resume_point().name == 'epoch_2.pth'
     line = json.dumps({'accuracy/top1': 6.0, 'step': 2})
     logs.write_text(f'{logs.read_text().splitlines()[0]}\n{line}\n')
-    assert cell.resume_point().name == 'epoch_2.pth'
+    assert cell.resume_point().name == 'epoch_3.pth'
     # A file that a kill cut off is no checkpoint.
-    path = cell.folder / 'epoch_2.pth'
+    path = cell.folder / 'epoch_3.pth'
     path.write_bytes(path.read_bytes()[:-9])
-    assert cell.resume_point().name == 'epoch_1.pth'
-    path.with_name('epoch_1.pth').write_bytes(b'')
+    assert cell.resume_point().name == 'epoch_2.pth'
+    for epoch in (1, 2):
+        path.with_name(f'epoch_{epoch}.pth').write_bytes(b'')
     lines = []
     pool, _ = go(tmp_path, [cell], lines)
-    assert 'cannot be started: none of the 2 checkpoints' in pool.failures[cell.name]
+    assert 'cannot be started: none of the 3 checkpoints' in pool.failures[cell.name]
 
 
 def test_an_end_without_the_last_validation_is_a_failure(make, tmp_path):
