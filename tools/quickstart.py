@@ -13,10 +13,8 @@ import os
 import sys
 import time
 import warnings
-import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Optional
 
 warnings.filterwarnings('ignore')  # the libraries' own, in the course of imports
 
@@ -122,20 +120,6 @@ def iteration(checkpoint: Path) -> int:
     return int(checkpoint.stem.split('_')[1])
 
 
-def newest_checkpoint(work_dir: Path) -> Optional[Path]:
-    """The last one that is whole."""
-    paths = work_dir.glob('iter_*.pth')
-    return next(filter(is_whole, sorted(paths, key=iteration, reverse=True)), None)
-
-
-def is_whole(checkpoint: Path) -> bool:
-    try:
-        with zipfile.ZipFile(checkpoint) as file:
-            return file.testzip() is None
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
-        return False
-
-
 def make_data(args: argparse.Namespace) -> None:
     from mmkd.datasets import make_digits
 
@@ -145,8 +129,9 @@ def make_data(args: argparse.Namespace) -> None:
 
 
 def train(step: int, name: str, args: argparse.Namespace) -> None:
-    from mmengine.runner import Runner
 
+    from mmkd.engine.launch import build_runner
+    from mmkd.engine.resume import newest_checkpoint
     from mmkd.visualization import ProgressHook
 
     cfg, title = configure(name, args), MODELS[name]
@@ -165,7 +150,7 @@ def train(step: int, name: str, args: argparse.Namespace) -> None:
         cfg.merge_from_dict(dict(resume=True, load_from=str(latest)))
     hook = ProgressHook(f'[{step}/{STEPS}] {title}', 'coco/bbox_mAP')
     with redirect_stdout(SILENCE):  # the Runner's log goes to its file
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         runner.register_hook(hook)
         runner.train()
 
