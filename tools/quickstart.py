@@ -132,18 +132,20 @@ def train(step: int, name: str, args: argparse.Namespace) -> None:
 
     from mmkd.engine.launch import build_runner
     from mmkd.engine.resume import newest_checkpoint
-    from mmkd.visualization import ProgressHook
+    from mmkd.visualization import ProgressHook, read_scalars
 
     cfg, title = configure(name, args), MODELS[name]
     latest, final = newest_checkpoint(Path(cfg.work_dir)), final_checkpoint(cfg)
-    if latest == final:
+    # A kill between the last checkpoint and its validation leaves that out.
+    validated, _ = read_scalars(cfg.work_dir, 'coco/bbox_mAP', empty=0.0)
+    if latest == final and cfg.train_cfg.max_iters in validated:
         return say(step, f'{title}: trained already')
     if latest and iteration(latest) > cfg.train_cfg.max_iters:
         raise ConfigError(
             f'{cfg.work_dir} holds {latest.name}, longer trained than the '
             f'{cfg.train_cfg.max_iters} iterations wanted; choose another --work-dir.'
         )
-    if final.exists():
+    if final.exists() and latest != final:
         say(step, f'{title}: {final.name} is damaged, it is made again')
     if latest:
         say(step, f'{title}: resuming from {latest.name}')
