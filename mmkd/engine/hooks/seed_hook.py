@@ -1,7 +1,7 @@
 """Random numbers and batches that a resumed run gets again."""
 
 from mmengine.dist import get_rank
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from mmkd.engine.batches import Batches
@@ -37,9 +37,11 @@ class SeedHook(Hook):
     def before_train(self, runner) -> None:
         """Say so where MMEngine cannot go on where it was."""
         loop = runner.train_loop
-        if isinstance(loop, EpochBasedTrainLoop):
+        by_epochs = isinstance(loop, EpochBasedTrainLoop)
+        savers = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+        if by_epochs and not all(hook.by_epoch for hook in savers):
             done = runner.iter - runner.epoch * len(loop.dataloader)
-            if done:
+            if done > 0:
                 runner.logger.warning(
                     f'The checkpoint is of {done} iterations into epoch '
                     f'{runner.epoch + 1}, which begins anew: what it saw is seen '
