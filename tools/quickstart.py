@@ -129,7 +129,6 @@ def make_data(args: argparse.Namespace) -> None:
 
 
 def train(step: int, name: str, args: argparse.Namespace) -> None:
-
     from mmkd.engine.launch import build_runner
     from mmkd.engine.resume import newest_checkpoint
     from mmkd.visualization import ProgressHook, read_scalars
