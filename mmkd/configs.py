@@ -1,19 +1,21 @@
 """Reading configs, and the questions that are asked of them."""
 
-import ast
 import copy
-import importlib.util
-import itertools
 import os.path as osp
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Set, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
+from mmkd.config_files import imported_bases, read_config
 from mmkd.errors import ConfigError
+from mmkd.options import merge_options
 
 if TYPE_CHECKING:
     from torch import nn
+
+#: Spellings of the Distiller's type, see :func:`type_of`.
+DISTILLERS = ('mmkd.Distiller', 'Distiller')
 
 
 def load_config(path: str, options: Optional[dict] = None) -> Config:
@@ -28,41 +30,33 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         Config: The merged config.
 
     Raises:
-        ConfigError: The file, one of its bases or a package is missing, or the text
-            is no valid config.
+        ConfigError: It cannot be read, see :func:`read_config`, or an option fits
+            nothing in it, see :func:`merge_options`.
     """
-    try:
-        if '::' in path:
-            cfg = Config.fromstring(f'_base_ = {path!r}', '.py')
-        else:
-            cfg = Config.fromfile(path)
-        if options:
-            cfg.merge_from_dict(options)
-    except ModuleNotFoundError as error:
+    cfg = read_config(path)
+    if options:
+        merge_options(cfg, options)
+    return cfg
+
+
+def load_model_config(path: str, options: Optional[dict] = None) -> Config:
+    """Read a config as :func:`load_config` does; it has to have a model.
+
+    Raises:
+        ConfigError: It has none, or a Distiller without a student; or see
+            :func:`load_config`.
+    """
+    cfg = load_config(path, options)
+    model = cfg.get('model')
+    if not isinstance(model, dict) or not model.get('type'):
         raise ConfigError(
-            f'config {path}: {error}; a base of another package (package::path) needs '
-            'that package: pip install it.'
-        ) from error
-    except ImportError as error:
-        # MMEngine's own message is a page long, and its causes end in this one.
-        cause = error
-        while cause.__context__ is not None:
-            cause = cause.__context__
+            f'{path} has no model; give a config with model=dict(type=...).'
+        )
+    if is_distiller(model) and not isinstance(model.get('student'), dict):
         raise ConfigError(
-            f'config {path}: custom_imports cannot be imported: {cause}; check the '
-            "module's name, and that the folder it is named from is on PYTHONPATH "
-            '(PYTHONPATH=. for this one).'
-        ) from error
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f'config {path} cannot be read: {error}; give a path from here or '
-            'package::path, as in mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py.'
-        ) from error
-    except Exception as error:  # of any statement in it
-        raise ConfigError(
-            f'config {path} is not valid: {type(error).__name__}: '
-            f'{str(error).rstrip(".")}.'
-        ) from error
+            f'{path}: the Distiller has no student; give it one, '
+            'student=dict(type=...).'
+        )
     return cfg
 
 
@@ -73,28 +67,40 @@ def files_of(cfg: Config) -> Set[str]:
     files = {path for path in paths if osp.isfile(path)}
     for path in list(files):
         if path.endswith('.py'):
-            files.update(_imported_bases(path))
+            files.update(_all_imported(path))
     return files
 
 
-def _imported_bases(path: str) -> Iterator[str]:
-    """Give the files that are imported under ``with read_base():``, and their bases."""
-    with open(path, encoding='utf-8') as file:
-        body = ast.parse(file.read()).body
-    blocks = [node.body for node in body if isinstance(node, ast.With)]
-    for node in itertools.chain(*blocks):
-        if node.level:
-            above = [osp.dirname(path), *['..'] * (node.level - 1)]
-            base = osp.join(*above, *node.module.split('.')) + '.py'
-        else:
-            base = importlib.util.find_spec(node.module).origin
+def _all_imported(path: str) -> Iterator[str]:
+    for base in imported_bases(path):
         yield base
-        yield from _imported_bases(base)
+        yield from _all_imported(base)
 
 
 def is_distiller(model: dict) -> bool:
-    """Tell whether a model's config is a Distiller's."""
-    return str(model.get('type')) in ('mmkd.Distiller', 'Distiller')
+    """Tell whether a model's config is a Distiller's, by name or by class."""
+    kind = model.get('type')
+    kinds = getattr(kind, '__mro__', [kind])
+    return any(type_of(dict(type=each)) in DISTILLERS for each in kinds)
+
+
+def type_of(part: Optional[dict]) -> str:
+    """Return a part's ``type`` as text, ``'NAME'`` or ``'package.NAME'``.
+
+    The class itself and the path of its module are named by the package, so that
+    each spelling gives the same: ``'mmkd.KDLoss'``. It is empty where there is none.
+    """
+    kind = (part or {}).get('type') or ''
+    if not isinstance(kind, str):
+        module = getattr(kind, '__module__', '')
+        kind = f'{module}.{getattr(kind, "__qualname__", kind)}'
+    package, dot, name = kind.partition('.')
+    return f'{package}.{name.rpartition(".")[2]}' if dot else kind
+
+
+def name_of(part: Optional[dict]) -> str:
+    """Return the name in a part's ``type``, without its package."""
+    return type_of(part).rpartition('.')[2]
 
 
 def student_of(model: dict) -> dict:
@@ -161,7 +167,7 @@ def input_size_of(cfg: Config) -> Optional[Tuple[int, int]]:
         step for spec in datasets_of(loader) for step in spec.get('pipeline') or []
     ]
     for step in reversed(steps):
-        key = SIZED.get(str(step.get('type')).split('.')[-1])
+        key = SIZED.get(name_of(step))
         if key is not None:
             size = None if step.get('keep_ratio') else step.get(key)
             if isinstance(size, int):

@@ -1,13 +1,12 @@
 """A distilled student as a stock model: its config, with stock parts for mmkd's."""
 
 import copy
-import inspect
 from typing import Iterator, List, NamedTuple
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from mmkd.configs import student_alone
+from mmkd.configs import student_alone, type_of
+from mmkd.options import runner_keys
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Data sets that mmpretrain has too, the arguments that they have beyond it with the
@@ -18,9 +17,6 @@ SIZE = 32
 #: Preprocessors that are ClsDataPreprocessor but in training, where they crop and flip.
 PREPROCESSORS = ('CropFlipPreprocessor', 'WeakStrongPreprocessor')
 TRAINING = dict(padding=4, flip_prob=0.5, num_ops=2, magnitude=10)
-#: What a Runner and OpenMMLab's tools read; other entries are a config's variables.
-READ = {*inspect.signature(Runner).parameters, 'runner_type', 'data_preprocessor'}
-READ |= {'tta_model', 'tta_pipeline', 'auto_scale_lr', 'custom_imports'}
 #: Variables of shipped configs that are about the distillation.
 VARIABLES = ('student', 'teacher', 'teachers', 'published')
 
@@ -51,7 +47,7 @@ def stock_config(cfg: Config) -> StockConfig:
     """
     cfg = copy.deepcopy(cfg)
     cfg.model = student_alone(cfg.model)
-    for key in [key for key in cfg if key not in READ]:
+    for key in [key for key in cfg if key not in runner_keys()]:
         if key in VARIABLES or any(_kinds(cfg[key])):
             cfg.pop(key)
     cfg.load_from, cfg.resume = None, False
@@ -149,11 +145,8 @@ def _set_imports(cfg, needed: bool):
 
 def _kind(spec) -> str:
     """Name a config's type of mmkd, as ``mmkd.NAME``; empty if it is another's."""
-    kind = spec.get('type', '') if isinstance(spec, dict) else ''
-    if not isinstance(kind, str):
-        kind = f'{kind.__module__}.{kind.__qualname__}'
-    scope, _, name = kind.partition('.')
-    return f'mmkd.{name.rpartition(".")[2]}' if scope == 'mmkd' else ''
+    kind = type_of(spec) if isinstance(spec, dict) else ''
+    return kind if kind.startswith('mmkd.') else ''
 
 
 def _is(spec, *names: str) -> bool:

@@ -21,7 +21,13 @@ from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
 
-from mmkd.configs import is_distiller, load_config, student_of, teachers_of
+from mmkd.configs import (
+    is_distiller,
+    load_config,
+    name_of,
+    student_of,
+    teachers_of,
+)
 
 #: What :func:`toy_detector` can make.
 DETECTORS = dict(
@@ -72,7 +78,7 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
         return cfg
     model.student = _shrink_model(model.student, scope, width)
     if 'head' in model.student:
-        cifar = _name(model.student.backbone).startswith('CIFAR')
+        cifar = name_of(model.student.backbone).startswith('CIFAR')
         model.setdefault('probe_size', 32 if cifar else 64)
     for term in model.losses.values():
         if 'num_samples' in term:
@@ -186,7 +192,7 @@ def _shrink_model(model, scope, width, depths=DEPTHS):
     model = ConfigDict(copy.deepcopy(model))
     _set_all(model, dict(init_cfg=None, pretrained=None))
     scope = model.get('_scope_', scope)
-    if _name(model.backbone) == 'FrozenBackbone':
+    if name_of(model.backbone) == 'FrozenBackbone':
         model.backbone = _shrink_teacher(model.backbone, width, depths)
     channels = _shrink_backbone(model.backbone, scope, width, depths)
     if 'head' in model:
@@ -199,7 +205,7 @@ def _shrink_model(model, scope, width, depths=DEPTHS):
 
 def _shrink_backbone(backbone, scope, width, depths):
     """Shrink in place; return the channels that it puts out."""
-    name = _name(backbone)
+    name = name_of(backbone)
     if name in RESNETS:
         depth = 18 if backbone.depth < 50 else 50
         backbone.update(depth=depth, base_channels=width, stem_channels=width)
@@ -218,10 +224,6 @@ def _shrink_backbone(backbone, scope, width, depths):
         levels = network(torch.zeros(1, 3, 64, 64))
         CHANNELS_OUT[known] = [level.size(1) for level in levels]
     return CHANNELS_OUT[known]
-
-
-def _name(backbone):
-    return backbone.type.split('.')[-1]
 
 
 def _set_all(spec, values):

@@ -15,6 +15,7 @@ from typing import Dict, Set
 from mmengine.config import Config
 
 from mmkd.configs import load_config
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.files import write_text
@@ -42,9 +43,7 @@ model = _base_.teacher.config.model
 
 def parse_args(description: str) -> argparse.Namespace:
     """Read the flags of the tools that write what is in configs."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments.parser(description)
     parser.add_argument('--configs', type=Path, default=CONFIGS, help='their folder')
     parser.add_argument('--check', action='store_true', help='fail if out of date')
     return parser.parse_args()

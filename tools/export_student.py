@@ -6,10 +6,11 @@ import os.path as osp
 from pathlib import Path
 from typing import Iterator, List
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmkd.checkpoints import write_checkpoint
-from mmkd.configs import build_model, files_of, load_config, teachers_of
+from mmkd.configs import build_model, files_of, load_model_config, teachers_of
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.export import StockConfig, stock_config
@@ -21,20 +22,20 @@ KEPT = ('dataset_meta', 'experiment_name', 'epoch', 'iter')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument('config', help='the config that the student was trained with')
     parser.add_argument('checkpoint', help='its checkpoint')
     parser.add_argument('--out-dir', default='.', help='folder for the two files')
     parser.add_argument(
         '--name', help="their name; by default the config file's, with _student"
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    arguments.add_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_model_config(args.config, args.cfg_options)
     name = args.name or f'{Path(args.config).stem}_student'
     weights, config = (Path(args.out_dir) / f'{name}{end}' for end in ('.pth', '.py'))
     spare([weights, config], [args.checkpoint, *inputs(cfg)])

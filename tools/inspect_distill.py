@@ -4,11 +4,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from mmkd.configs import build_model, is_distiller, load_config
+from mmkd.configs import build_model, is_distiller, load_model_config, type_of
+from mmkd.engine import arguments
 from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument('config', help='path, or package::path')
     parser.add_argument('--no-data', action='store_true', help='do not look for data')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    arguments.add_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args.config, args.cfg_options)
-    if not is_distiller(cfg.get('model') or {}):
+    cfg = load_model_config(args.config, args.cfg_options)
+    if not is_distiller(cfg.model):
         raise ConfigError(
-            f'{args.config}: the model is {(cfg.get("model") or {}).get("type")}, not '
-            'mmkd.Distiller, so nothing is distilled.'
+            f'{args.config}: the model is {type_of(cfg.model)}, not mmkd.Distiller, so '
+            'nothing is distilled; give a config of a Distiller.'
         )
     if not args.no_data:
         check_data(cfg, ('train_dataloader', 'val_dataloader'))

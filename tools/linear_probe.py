@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.files import write_bytes
@@ -32,10 +33,8 @@ from mmkd.visualization import claim, markdown_table
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add, defaults = parser.add_argument, Protocol()
+    parser = arguments.parser(__doc__)
+    add, whole, defaults = parser.add_argument, arguments.whole, Protocol()
     add(
         'config',
         help="a classifier's, a Distiller's or a backbone's: path, or package::path",
@@ -52,20 +51,30 @@ def parse_args() -> argparse.Namespace:
     add('--dataset', required=True, metavar='NAME', help=', '.join(TARGETS))
     add('--data-root', help='its folder')
     add('--no-check-md5', action='store_true', help='take other files of CIFAR, too')
-    add('--limit', type=int, help='train on so many images only, drawn class by class')
-    add('--input-size', type=int, help="pixels; by default the network's own")
+    add(
+        '--limit',
+        type=whole(),
+        help='train on so many images only, drawn class by class',
+    )
+    add('--input-size', type=whole(), help="pixels; by default the network's own")
     add('--layers', nargs='+', default=['pooled'], help='pooled, or names of modules')
-    add('--learning-rates', nargs='+', type=float, default=defaults.learning_rates)
-    add('--weight-decays', nargs='+', type=float, default=defaults.weight_decays)
+    for name, help in (('learning_rates', 'steps'), ('weight_decays', 'L2 penalties')):
+        add(
+            f'--{name.replace("_", "-")}',
+            nargs='+',
+            type=arguments.number(0),
+            default=getattr(defaults, name),
+            help=f'{help} of the probe to choose from',
+        )
     add(
         '--held-out',
-        type=float,
+        type=arguments.number(above=0),
         default=defaults.held_out,
         metavar='FRACTION',
         help='of the training images, to choose the setting by',
     )
-    add('--epochs', type=int, help='by default 20, or as many as make 500 steps')
-    add('--seeds', type=int, nargs='+', default=[0], help='of the probe')
+    add('--epochs', type=whole(), help='by default 20, or as many as make 500 steps')
+    add('--seeds', type=arguments.seed, nargs='+', default=[0], help='of the probe')
     add(
         '--references',
         nargs='+',
@@ -75,8 +84,8 @@ def parse_args() -> argparse.Namespace:
     )
     add('--cache', default=CACHE, help='folder of the features')
     add('--out', default='work_dirs/linear_probe', help='folder of the results')
-    add('--batch-size', type=int, default=250, help='images at once')
-    add('--workers', type=int, default=2, help='threads that read images')
+    add('--batch-size', type=whole(), default=250, help='images at once')
+    add('--workers', type=whole(0), default=2, help='threads that read images')
     add('--device', help='cpu, cuda:1, ...')
     return parser.parse_args()
 

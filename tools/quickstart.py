@@ -10,7 +10,6 @@ Example:
 
 import argparse
 import os
-import sys
 import time
 import warnings
 from contextlib import redirect_stdout
@@ -21,6 +20,7 @@ warnings.filterwarnings('ignore')  # the libraries' own, in the course of import
 # ruff: noqa: E402
 from mmengine.config import Config
 
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError, DamagedError
 from mmkd.files import locked, write_text
@@ -39,14 +39,19 @@ SILENCE = open(os.devnull, 'w')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = arguments.parser(__doc__)
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs/quickstart'),
+        help='folder of data, trainings and results',
     )
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
-    parser.add_argument('--seed', type=int, default=0, help='of every training')
+    parser.add_argument(
+        '--seed', type=arguments.seed, default=0, help='of every training'
+    )
     parser.add_argument(
         '--scale',
-        type=float,
+        type=arguments.number(above=0, most=1),
         default=1.0,
         help='shrink iterations and images by this factor, to try the tool itself',
     )
@@ -224,17 +229,13 @@ def main() -> None:
     start = time.time()
     if not 0 < args.scale <= 1:
         raise ConfigError(f'--scale {args.scale} is not above 0 and up to 1.')
-    try:
-        with locked(args.work_dir):
-            claim(args)
-            make_data(args)
-            for step, name in enumerate(MODELS, start=2):
-                train(step, name, args)
-            say(STEPS, 'evaluation, table and pictures')
-            report(args)
-    except KeyboardInterrupt:
-        print('interrupted; run the same command again to continue', file=sys.stderr)
-        sys.exit(130)
+    with locked(args.work_dir):
+        claim(args)
+        make_data(args)
+        for step, name in enumerate(MODELS, start=2):
+            train(step, name, args)
+        say(STEPS, 'evaluation, table and pictures')
+        report(args)
     test = os.path.relpath(ROOT / 'tools/test.py')
     student = os.path.relpath(CONFIGS / 'student.py')
     print(
@@ -246,4 +247,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run(main)
+    run(main, 'interrupted; run the same command again to continue')

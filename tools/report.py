@@ -12,16 +12,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments.parser(__doc__)
     add = parser.add_argument
     add('work_dirs', nargs='+', metavar='WORK_DIR', help='folder of results')
-    add('--out', type=Path, default=Path('report.html'), help='default report.html')
+    add('--out', type=Path, default=Path('report.html'), help='file to write')
     add('--title', default='', help="of the page; by default the folders' names")
     return parser.parse_args()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Train configs with several seeds and put the results in one table.
+r"""Train configs with several seeds and put the results in one table.
 
 Run again, the same command goes on where it stopped. The metric is what the config's
 evaluator gives, top-1 or AP. A row is named by its file, METHOD_TEACHER_STUDENT.py, or
@@ -16,43 +16,60 @@ Example:
 """
 
 import argparse
-import signal
 import sys
 from functools import partial
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.files import locked
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
+STOPPED = 'stopped; the same command goes on from here'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    parser = arguments.parser(__doc__)
+    add, whole = parser.add_argument, arguments.whole
     add('configs', nargs='*', metavar='CONFIG', help='to train')
-    add('--seeds', type=int, nargs='+', default=[0, 1, 2], help='default 0 1 2')
-    add('--out', type=Path, default=Path('work_dirs/benchmark'), help='results')
-    add('--jobs', type=int, default=1, help='trainings at once')
     add(
-        '--gpus', type=int, nargs='+', default=[], help='spread the trainings over them'
+        '--seeds',
+        type=arguments.seed,
+        nargs='+',
+        default=[0, 1, 2],
+        help='one training each',
     )
-    add('--epochs', type=int, help='shorten: every time in epochs in proportion')
-    add('--classes', type=int, help='shrink the data: keep the first classes')
-    add('--fraction', type=float, default=1.0, help="part of each class's train images")
+    add(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/benchmark'),
+        help='folder of results',
+    )
+    add('--jobs', type=whole(), default=1, help='trainings at once')
+    add(
+        '--gpus',
+        type=whole(0),
+        nargs='+',
+        default=[],
+        help='spread the trainings over them',
+    )
+    add('--epochs', type=whole(), help='shorten: every time in epochs in proportion')
+    add('--classes', type=whole(2), help='shrink the data: keep the first classes')
+    add(
+        '--fraction',
+        type=arguments.number(above=0, most=1),
+        default=1.0,
+        help="part of each class's train images",
+    )
     add(
         '--hold-out',
-        type=float,
+        type=arguments.number(0),
         default=0.0,
         metavar='FRACTION',
         help='validate on the last part of the train images, to choose settings by',
     )
-    add('--cfg-options', nargs='+', action=DictAction, help='as of tools/train.py')
+    arguments.add_options(parser, 'of every config')
     add(
         '--report-only',
         action='store_true',
@@ -63,22 +80,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmkd.benchmark import write_report
+    from mmkd.benchmark import Pool, plan, write_report
 
     if args.report_only:
         return print(write_report(args.out))
-    try:
-        train(args)
-    except KeyboardInterrupt:
-        stop(signal.SIGINT)
-
-
-def train(args: argparse.Namespace) -> None:
-    """Train all cells and write the report."""
-    from mmkd.benchmark import Pool, plan, write_report
-
-    if not args.configs or args.jobs < 1:
-        raise ConfigError('give at least one CONFIG, and --jobs of at least 1.')
+    if not args.configs:
+        raise ConfigError('give at least one CONFIG.')
     with locked(args.out) as lock:
         cells = plan(
             args.configs,
@@ -94,7 +101,8 @@ def train(args: argparse.Namespace) -> None:
         pool = Pool(TRAIN, lock, args.jobs, args.gpus, say)
         stopped = pool.run(cells)
         if stopped:
-            stop(stopped)
+            print(STOPPED, file=sys.stderr)
+            sys.exit(128 + stopped)
         say(f'\n{write_report(args.out)}\nWritten to {args.out}.')
     for name, why in pool.failures.items():
         print(f'{name} failed: {why}', file=sys.stderr)
@@ -102,11 +110,5 @@ def train(args: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def stop(number: int) -> None:
-    """End as a signal asks for."""
-    print('stopped; the same command goes on from here', file=sys.stderr)
-    sys.exit(128 + number)
-
-
 if __name__ == '__main__':
-    run(main)
+    run(main, STOPPED)

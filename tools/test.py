@@ -5,14 +5,15 @@ import argparse
 from pathlib import Path
 
 from mmkd.configs import student_alone
+from mmkd.engine import arguments
 from mmkd.engine.checks import check_data
-from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run
+from mmkd.engine.launch import build_runner, prepare_config, run
 from mmkd.errors import ConfigError
 from mmkd.files import check_writable
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument(
         'config', help="the student's stock config, or the one it was distilled with"
     )
@@ -20,9 +21,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show', action='store_true', help='show predictions')
     parser.add_argument('--show-dir', help='draw predictions into this folder')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds a picture')
+    parser.add_argument(
+        '--wait-time', type=arguments.number(0), default=2, help='seconds a picture'
+    )
     parser.add_argument('--tta', action='store_true', help='test time augmentation')
-    add_arguments(parser)
+    arguments.add_arguments(parser)
     return parser.parse_args()
 
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmkd.engine import arguments
 from mmkd.engine.checks import check_batch_size, check_data
-from mmkd.engine.launch import add_arguments, build_runner, prepare_config, run, use_amp
+from mmkd.engine.launch import build_runner, prepare_config, run, use_amp
 from mmkd.errors import ConfigError
 from mmkd.files import check_writable
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.parser(__doc__)
     parser.add_argument('config', help='path, or package::path')
     parser.add_argument(
         '--resume',
@@ -35,7 +36,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate with the total batch size',
     )
-    add_arguments(parser)
+    arguments.add_arguments(parser)
     return parser.parse_args()
 
 

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
-from mmkd.configs import load_config, teachers_of
+from mmkd.configs import load_model_config, teachers_of
+from mmkd.engine import arguments
 from mmkd.errors import ConfigError
 from mmkd.transfer import TARGETS, Network, load_target
 from mmkd.transfer.entry import name_of
@@ -19,10 +20,8 @@ OUT = Path('work_dirs/analysis')
 
 def pair_parser(description: str) -> argparse.ArgumentParser:
     """Make a parser with the arguments that :func:`load_pair` reads."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    parser = arguments.parser(description)
+    add, whole = parser.add_argument, arguments.whole
     add('config', metavar='CONFIG', help="the student's; a Distiller's has the teacher")
     add('checkpoint', metavar='CHECKPOINT', help="the student's")
     add('--teacher-config', metavar='CONFIG', help='another teacher')
@@ -30,13 +29,18 @@ def pair_parser(description: str) -> argparse.ArgumentParser:
     add('--names', nargs=2, metavar=('STUDENT', 'TEACHER'), help='for the pictures')
     add('--dataset', required=True, metavar='NAME', help=', '.join(TARGETS))
     add('--data-root', metavar='PATH', help="the data set's folder")
-    add('--split', choices=('train', 'val'), default='val', help='default val, or test')
+    add(
+        '--split',
+        choices=('train', 'val'),
+        default='val',
+        help='images of it (val: test where there is one)',
+    )
     add('--no-check-md5', action='store_true', help='take other files of CIFAR, too')
-    add('--input-size', type=int, help="pixels; by default each network's own")
-    add('--limit', type=int, help="most images, with each class's share")
-    add('--cache', type=Path, default=Path(CACHE), help=f'features, default {CACHE}')
+    add('--input-size', type=whole(), help="pixels; by default each network's own")
+    add('--limit', type=whole(), help="most images, with each class's share")
+    add('--cache', type=Path, default=Path(CACHE), help='folder of the features')
     add('--out', type=Path, help=f'folder to write, default {OUT}/STUDENT')
-    add('--cfg-options', nargs='+', action=DictAction, help="of the student's config")
+    arguments.add_options(parser, "of the student's config")
     return parser
 
 
@@ -54,9 +58,7 @@ def load_pair(args: argparse.Namespace) -> Pair:
         CheckpointError: See :class:`Network`.
         DataError: See :func:`load_target`.
     """
-    if args.limit is not None and args.limit < 1:
-        raise ConfigError(f'--limit {args.limit}: give at least 1 image.')
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_model_config(args.config, args.cfg_options)
     config, checkpoint = _teacher(args, cfg)
     names = args.names or (Path(args.config).stem, name_of(checkpoint))
     target = load_target(args.dataset, args.data_root, check_md5=not args.no_check_md5)

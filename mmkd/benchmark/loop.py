@@ -5,6 +5,7 @@ from typing import List, Optional
 
 from mmengine.config import Config
 
+from mmkd.configs import name_of
 from mmkd.errors import ConfigError
 
 #: Of MMEngine's loops: what they count, the key of their length, and how often they
@@ -40,8 +41,8 @@ class Loop:
                 not at all.
         """
         spec = cfg.get('train_cfg') or {}
-        kind = spec.get('type')
-        if kind is None and 'by_epoch' in spec:
+        kind = name_of(spec)
+        if not kind and 'by_epoch' in spec:
             kind = f'{"Epoch" if spec.by_epoch else "Iter"}BasedTrainLoop'
         unit, key, interval = LOOPS.get(kind, (None, None, None))
         if key not in spec:

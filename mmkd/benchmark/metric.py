@@ -6,6 +6,7 @@ from typing import Iterator, Optional
 
 from mmengine.config import Config
 
+from mmkd.configs import name_of, type_of
 from mmkd.errors import ConfigError
 
 #: Of results that were written before other metrics than this were known.
@@ -78,7 +79,7 @@ def metric_of(cfg: Config) -> Metric:
     specs = specs if isinstance(specs, (list, tuple)) else [specs]
     keys = [key for spec in specs for key in _given(spec)]
     if len(keys) != 1:
-        kinds = ', '.join(str(spec.get('type')) for spec in specs)
+        kinds = ', '.join(type_of(spec) for spec in specs)
         known = f'gives {" and ".join(keys)}' if keys else 'is not known here'
         example = keys[-1] if keys else 'NAME'
         raise ConfigError(
@@ -91,7 +92,7 @@ def metric_of(cfg: Config) -> Metric:
 
 def _given(spec) -> Iterator[str]:
     """Give the first figure of each kind that an evaluator logs."""
-    kind = str(spec.get('type')).split('.')[-1]
+    kind = name_of(spec)
     if kind == 'Accuracy' and not isinstance(spec.get('thrs'), (list, tuple)):
         ranks = spec.get('topk', 1)
         first = ranks if isinstance(ranks, int) else min(ranks)

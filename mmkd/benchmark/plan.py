@@ -7,7 +7,7 @@ from typing import List, Optional, Sequence
 
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmkd.configs import datasets_of, is_distiller, load_config, teachers_of
+from mmkd.configs import is_distiller, load_model_config, name_of, teachers_of, type_of
 from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.errors import CheckpointError, ConfigError, DataError, explained
 
@@ -83,8 +83,8 @@ def plan(
 
 def _prepare(path, out, request):
     """Return a config as it is to be trained, and what the report says of it."""
-    cfg = load_config(path, request['options'])
-    for key in ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator'):
+    cfg = load_model_config(path, request['options'])
+    for key in ('train_dataloader', 'val_dataloader', 'val_evaluator'):
         if not cfg.get(key):
             raise ConfigError(f'a benchmark needs {key} in the config.')
     method, pair = _name(path, cfg)
@@ -156,7 +156,7 @@ def _try_data(cells):
 def _prepare_logs(cfg, loop):
     """See to it that the figures of each validation will be in the log."""
     backends = (cfg.get('visualizer') or {}).get('vis_backends')
-    kinds = [str(spec.get('type')).split('.')[-1] for spec in backends or []]
+    kinds = [name_of(spec) for spec in backends or []]
     if backends is not None and 'LocalVisBackend' not in kinds:
         raise ConfigError(
             "visualizer.vis_backends must contain dict(type='LocalVisBackend'): the "
@@ -197,7 +197,7 @@ def _dataset(cfg):
 
 def _described(spec):
     split, file = spec.get('split'), spec.get('ann_file')
-    parts = [str(spec.get('type'))]
+    parts = [type_of(spec)]
     parts += [f'split {split}'] if split else []
     parts += [Path(file).name] if file and not split else []
     parts += ['part last'] if spec.get('part') == 'last' else []

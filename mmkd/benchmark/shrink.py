@@ -5,7 +5,14 @@ from typing import Iterator, List, Optional, Tuple
 
 from mmengine.config import Config, ConfigDict
 
-from mmkd.configs import datasets_of, load_config, student_of, teachers_of
+from mmkd.configs import (
+    datasets_of,
+    load_config,
+    name_of,
+    student_of,
+    teachers_of,
+    type_of,
+)
 from mmkd.errors import ConfigError
 
 from .shrink_epochs import shrink_epochs
@@ -89,7 +96,7 @@ def _shrink_classes(cfg, classes):
     total = (student.get('head') or {}).get('num_classes')
     if total is None:
         raise ConfigError(
-            f'--classes: the student ({student.get("type")}) has no head with '
+            f'--classes: the student ({type_of(student)}) has no head with '
             'num_classes to shrink.'
         )
     least = max([2, *_ranks(cfg)])
@@ -119,9 +126,9 @@ def _shrink_teacher(teacher, classes):
         teacher.config = ConfigDict({k: whole[k] for k in keys if whole.get(k)})
     model = teacher.config if 'type' in teacher.config else teacher.config.model
     head = student_of(model).get('head') or {}
-    if str(head.get('type')).split('.')[-1] != 'LinearClsHead':
+    if name_of(head) != 'LinearClsHead':
         raise ConfigError(
-            f'--classes: the teacher has a head {head.get("type")}, of which no '
+            f'--classes: the teacher has a head {type_of(head)}, of which no '
             'classes can be kept; that takes a LinearClsHead.'
         )
     head.num_classes = classes
@@ -139,7 +146,7 @@ def _ranks(cfg) -> Iterator[int]:
 def _reader(cfg, loader):
     """Return the data set that a dataloader reads, if it can be shrunk."""
     datasets = datasets_of(cfg[loader])
-    kinds = [str(dataset.get('type')) for dataset in datasets]
+    kinds = [type_of(dataset) for dataset in datasets]
     if len(kinds) != 1 or kinds[0] not in DATASETS:
         raise ConfigError(
             f'--classes, --fraction and --hold-out know {", ".join(DATASETS)} only, '

@@ -1,9 +1,11 @@
 """``--epochs``: every time in proportion."""
 
+import copy
 from typing import List, Union
 
 from mmengine.config import Config
 
+from mmkd.configs import name_of, type_of
 from mmkd.errors import ConfigError
 
 from .loop import Loop
@@ -12,6 +14,10 @@ from .loop import Loop
 SCHEDULERS = ('MultiStep', 'Linear', 'Constant', 'CosineAnnealing', 'Poly')
 #: Of a loss weight.
 TIMES = ('warmup_epochs', 'begin', 'end', 'stop')
+
+
+class TooFewEpochs(ConfigError):
+    """A scheduler's times cannot be scaled down that far."""
 
 
 def shrink_epochs(cfg: Config, epochs: int) -> List[str]:
@@ -40,13 +46,15 @@ def shrink_epochs(cfg: Config, epochs: int) -> List[str]:
     if epochs == total:
         return []
     _check_hooks(cfg)
+    schedulers = cfg.get('param_scheduler') or []
+    schedulers = schedulers if isinstance(schedulers, list) else [schedulers]
+    _check_room(schedulers, epochs, total)
     cfg.train_cfg.max_epochs = epochs
     if 'val_begin' in cfg.train_cfg:
         cfg.train_cfg.val_begin = max(
             1, round(cfg.train_cfg.val_begin * epochs / total)
         )
-    schedulers = cfg.get('param_scheduler') or []
-    for spec in schedulers if isinstance(schedulers, list) else [schedulers]:
+    for spec in schedulers:
         _shrink_scheduler(spec, epochs, total)
     for name, term in (cfg.model.get('losses') or {}).items():
         if isinstance(term.get('weight'), dict):
@@ -57,19 +65,33 @@ def shrink_epochs(cfg: Config, epochs: int) -> List[str]:
     return [f'{epochs} of {total} epochs']
 
 
+def _check_room(schedulers, epochs, total):
+    """Refuse epochs that are too few for a scheduler; say how many are enough."""
+    short, enough = None, epochs
+    for enough in range(epochs, total + 1):
+        try:
+            for spec in copy.deepcopy(schedulers):
+                _shrink_scheduler(spec, enough, total)
+            break
+        except TooFewEpochs as error:
+            short = short or error
+    if short is not None:
+        raise ConfigError(f'{short}; give at least {enough}.')
+
+
 def _check_hooks(cfg):
     for hook in cfg.get('custom_hooks') or []:
         times = [key for key in hook if 'epoch' in key and key != 'by_epoch']
         if times:
             raise ConfigError(
-                f'--epochs cannot scale {times[0]} of the hook {hook.get("type")}; '
+                f'--epochs cannot scale {times[0]} of the hook {type_of(hook)}; '
                 'take the hook out, or set it in a config of its own.'
             )
 
 
 def _shrink_scheduler(spec, epochs, total):
-    kind, by_epoch = str(spec.get('type')), spec.get('by_epoch', True)
-    known = kind.split('.')[-1].startswith(SCHEDULERS)
+    kind, by_epoch = name_of(spec), spec.get('by_epoch', True)
+    known = kind.startswith(SCHEDULERS)
     # Of iterations, it is not known here after how many a training ends.
     if not known or (not by_epoch and 'milestones' in spec):
         raise ConfigError(
@@ -85,10 +107,10 @@ def _shrink_scheduler(spec, epochs, total):
         # A linear change needs a first and a last step.
         least = 1 if spec.get('convert_to_iter_based') or 'Linear' not in kind else 2
         if spec.end - spec.get('begin', 0) < least:
-            raise ConfigError(
+            raise TooFewEpochs(
                 f'--epochs {epochs} leaves {kind} the '
                 f'{"epochs" if by_epoch else "iterations"} {spec.get("begin", 0)} to '
-                f'{spec.end}, too few; give more epochs.'
+                f'{spec.end}, too few'
             )
     if 'milestones' in spec:
         spec.milestones = _milestones(spec.milestones, epochs, total)
@@ -103,9 +125,9 @@ def _milestones(old, epochs, total):
             limit = scaled = min(scaled, limit - 1)
         new.insert(0, scaled)
     if new[0] < 1:
-        raise ConfigError(
+        raise TooFewEpochs(
             f'--epochs {epochs} leaves no room for the milestones {list(old)} of '
-            f'{total} epochs; give more epochs.'
+            f'{total} epochs'
         )
     return new
 

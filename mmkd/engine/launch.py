@@ -6,16 +6,20 @@ need them import them, and in a tool ``main``, once the arguments are read.
 
 import argparse
 import os
+import signal
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 
-from mmkd.configs import input_size_of, is_distiller, load_config
-from mmkd.errors import ConfigError, MMKDError
+from mmkd.configs import input_size_of, is_distiller, load_model_config
+from mmkd.engine.processes import check_launcher, end
+from mmkd.engine.sentences import sentence
+from mmkd.errors import ConfigError
 from mmkd.processes import die_with
 from mmkd.registry import HOOKS
 
@@ -29,33 +33,24 @@ HOOKS_OF_ALL = (
     'SeedHook',
     'MissedValidationHook',
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that training and testing have in common, as upstream's."""
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='overwrite config values: key=value, nested by dots, lists as '
-        'key="[a,b]" without spaces',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+#: Keys of a config of which a Runner takes all or none.
+TOGETHER = (
+    ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    ('test_dataloader', 'test_cfg', 'test_evaluator'),
+)
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
     """Read the config with the command line's values, ready for a Runner.
 
     Args:
-        args (Namespace): With ``config`` and the flags of :func:`add_arguments`.
+        args (Namespace): With ``config`` and the flags of
+            :func:`mmkd.engine.arguments.add_arguments`.
 
     Raises:
-        ConfigError: See :func:`load_config`.
+        ConfigError: See :func:`load_model_config` and :func:`check_launcher`; or a
+            value of the Runner's is none that it takes.
     """
     from mmkd.compat.cpu_dist import prepare_cpu_launch
     from mmkd.engine.checks import settle_workers
@@ -63,16 +58,14 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if args.launcher == 'pytorch':
         die_with(os.getppid())  # or it would train on alone
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args.config, args.cfg_options)
-    if not isinstance(cfg.get('model'), dict):
-        raise ConfigError(
-            f'{args.config} has no model; give a config with model=dict(type=...).'
-        )
+    check_launcher(args.launcher)
+    cfg = load_model_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    _check_values(cfg)
     settle_workers(cfg)
     if cfg.get('default_scope') == 'mmpretrain':
         _as_mmpretrain_loads(cfg)
@@ -87,9 +80,20 @@ def build_runner(cfg: Config) -> 'Runner':
 
     It gets the hooks of :data:`HOOKS_OF_ALL`, which the config need not name; those
     that it names are its own.
+
+    Raises:
+        ConfigError: Of what belongs together something is missing.
     """
     from mmengine.runner import Runner
 
+    for parts in TOGETHER:
+        there = [key for key in parts if cfg.get(key) is not None]
+        if there and len(there) < len(parts):
+            (missing, *_) = (key for key in parts if key not in there)
+            raise ConfigError(
+                f'the config has {" and ".join(there)}, but no {missing}; give all of '
+                f'{", ".join(parts)}, or set all to None.'
+            )
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for name in HOOKS_OF_ALL:
         hook = HOOKS.build(dict(type=f'mmkd.{name}'))
@@ -102,7 +106,7 @@ def use_amp(cfg: Config) -> None:
     """Train in mixed precision.
 
     Raises:
-        ConfigError: There is no accelerator.
+        ConfigError: There is no accelerator, or nothing to train with.
     """
     import torch
 
@@ -110,18 +114,35 @@ def use_amp(cfg: Config) -> None:
         raise ConfigError(
             '--amp needs a GPU, and torch sees none; train without it on a CPU.'
         )
+    if not cfg.get('optim_wrapper'):
+        raise ConfigError('--amp needs an optim_wrapper in the config.')
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call a tool's main; a user's error is one line, not a traceback."""
+def run(main: Callable[[], None], interrupted: str = 'interrupted') -> None:
+    """Call a tool's main; what a user can act on is one line, not a traceback.
+
+    With ``--debug`` or ``MMKD_DEBUG=1`` the traceback is before that line.
+
+    Args:
+        main (Callable): It.
+        interrupted (str): What to say after Ctrl-C, if that says nothing itself.
+    """
     # MMEngine 0.10 needs it, and it says so at every package:: base.
     warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     try:
         main()
-    except MMKDError as error:
-        sys.exit(f'error: {_sentence(error)}')
+    except KeyboardInterrupt as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launcher sends another one
+        end(str(error) or interrupted, 128 + signal.SIGINT)
+    except Exception as error:
+        text = sentence(error)
+        if text is None:
+            raise
+        if os.environ.get('MMKD_DEBUG', '0') not in ('', '0'):
+            traceback.print_exc()
+        end(f'error: {text}', 1)
     dist = sys.modules.get('torch.distributed')
     if dist is not None and dist.is_initialized():
         # Left to the interpreter's exit, gloo's threads now and then abort it.
@@ -140,9 +161,17 @@ def _as_mmpretrain_loads(cfg):
             spec.setdefault('persistent_workers', spec.get('num_workers', 0) > 0)
 
 
-def _sentence(error: MMKDError) -> str:
-    """Return what it says; a data loader's worker puts its traceback before that."""
-    text = str(error)
-    if text.startswith('Caught '):
-        text = text.rstrip().rsplit('\n', 1)[-1].partition(': ')[2]
-    return text
+def _check_values(cfg):
+    """Refuse values that a Runner would fail on in NumPy's or the system's words."""
+    if Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir():
+        raise ConfigError(f'the work dir {cfg.work_dir} is a file; give a folder.')
+    randomness = cfg.get('randomness') or {}
+    if not isinstance(randomness, dict):
+        raise ConfigError(f'randomness must be dict(seed=N), got {randomness!r}.')
+    seed = randomness.get('seed')
+    whole = isinstance(seed, int) and not isinstance(seed, bool)
+    if seed is not None and not (whole and 0 <= seed < 2**32):
+        raise ConfigError(
+            f'randomness.seed={seed!r} is no whole number from 0 to {2**32 - 1}; give '
+            'one, or None for a random seed.'
+        )

@@ -55,6 +55,11 @@ class Network:
         device: Optional[str] = None,
     ) -> None:
         cfg = load_config(config) if isinstance(config, str) else config
+        if not (cfg.get('model') or cfg.get('type')):
+            raise ConfigError(
+                f'the config of {name} has no model; give one with '
+                'model=dict(type=...), or a backbone.'
+            )
         self.name = name
         self.transform = Transform(cfg, input_size)
         with isolated_rng(), _quiet():

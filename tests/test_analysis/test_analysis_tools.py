@@ -174,8 +174,6 @@ def test_no_teacher(folder):
     only = ('--teacher-config', folder / 'teacher.py')
     with pytest.raises(ConfigError, match='--teacher-checkpoint'):
         pair(folder, 'student', 'student', None, *only)
-    with pytest.raises(ConfigError, match='--limit 0'):
-        pair(folder, 'kd', 'student', None, '--limit', '0')
 
 
 def test_a_given_teacher_goes_before_the_distillers(folder):

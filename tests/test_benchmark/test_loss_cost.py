@@ -77,7 +77,6 @@ def test_every_config_has_a_row_next_to_the_baseline(tmp_path):
     'arguments, sentence',
     [
         (['configs/none_such.py'], 'error: config configs/none_such.py cannot be read'),
-        (['--rounds', '1'], 'error: got --batch 64 and --rounds 1, but losses'),
         (['--out', 'cost.txt'], 'error: --out cost.txt: name a file'),
     ],
 )

@@ -261,12 +261,10 @@ def test_one_network_with_all_there_is(home, tmp_path, capsys):
         ('toy.py late.pth --compare late.pth --dataset digits', 'late.* given twice'),
         ('toy.py --compare a=late.pth b= --dataset digits', 'names no checkpoint'),
         ('toy.py pixels --layers logits --dataset digits', 'pixels have no layers'),
-        ('toy.py random --dataset digits --limit 0', 'number=0'),
         ('toy.py random --dataset digits --limit 5', 'no class has two'),
         ('toy.py random --dataset digits --learning-rates 0', 'must be above 0'),
         ('toy.py random --dataset digits --references svm', 'unknown reference'),
         ('toy.py random --dataset digits --seeds 1 1', 'named once'),
-        ('toy.py random --dataset digits --batch-size 0', 'batch_size=0'),
     ],
 )  # fmt: skip
 def test_wrong_input_is_said_in_a_sentence(home, tmp_path, given, words):

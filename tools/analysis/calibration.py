@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Calibration of a student and its teacher, and how often they agree.
+r"""Calibration of a student and its teacher, and how often they agree.
 
 Example:
     python tools/analysis/calibration.py configs/cifar100/kd_resnet56_resnet20.py \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Linear CKA between the layers of a student and of its teacher, as a heat map.
+r"""Linear CKA between the layers of a student and of its teacher, as a heat map.
 
 Example:
     python tools/analysis/cka.py configs/cifar100/kd_resnet56_resnet20.py \

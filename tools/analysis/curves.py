@@ -8,13 +8,12 @@ Example:
 import argparse
 from pathlib import Path
 
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments.parser(__doc__)
     add = parser.add_argument
     add(
         'runs',

@@ -1,31 +1,30 @@
 #!/usr/bin/env python
-"""Show where a student detector loses against its teacher, on COCO's format.
+r"""Show where a student detector loses against its teacher, on COCO's format.
 
 AP by class and by size, kinds of errors (wrong class, poorly localised, duplicate,
 background, missed) and confusions, each as a picture and JSON. Write the predictions,
 a PREFIX.bbox.json of each model, with
 
-    python tools/test.py CONFIG CHECKPOINT \\
+    python tools/test.py CONFIG CHECKPOINT \
         --cfg-options test_evaluator.outfile_prefix=PREFIX
 
 The pickles of its --out are not read: they have no category ids and may run code.
 
 Example:
-    python tools/analysis/detection_errors.py instances_val.json \\
+    python tools/analysis/detection_errors.py instances_val.json \
         teacher=teacher.bbox.json student=student.bbox.json
 """
 
 import argparse
 from pathlib import Path
 
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments.parser(__doc__)
     add = parser.add_argument
     add('annotations', type=Path, help='COCO annotation file of the images tested')
     add(
@@ -35,7 +34,12 @@ def parse_args() -> argparse.Namespace:
         help='COCO result files; the first is the teacher',
     )
     add('--out', type=Path, default=Path('work_dirs/analysis'), help='folder to write')
-    add('--score', type=float, default=0.3, help='count errors from it on, default 0.3')
+    add(
+        '--score',
+        type=arguments.number(0, 1),
+        default=0.3,
+        help='count errors from it on',
+    )
     return parser.parse_args()
 
 

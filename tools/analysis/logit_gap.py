@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How a student's correlations of logits differ from its teacher's, as a heat map.
+r"""How a student's correlations of logits differ from its teacher's, as a heat map.
 
 Example:
     python tools/analysis/logit_gap.py configs/cifar100/kd_resnet56_resnet20.py \

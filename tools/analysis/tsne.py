@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""t-SNE of a student's and its teacher's penultimate features, side by side.
+r"""t-SNE of a student's and its teacher's penultimate features, side by side.
 
 Example:
     python tools/analysis/tsne.py configs/cifar100/kd_resnet56_resnet20.py \
@@ -9,6 +9,7 @@ Example:
 from mmkd.analysis import tsne_artifact
 from mmkd.analysis.load_pair import load_pair, pair_parser
 from mmkd.analysis.presentation import show
+from mmkd.engine.arguments import number, seed, whole
 from mmkd.engine.launch import run
 from mmkd.errors import DataError
 from mmkd.transfer.features.layers import POOLED
@@ -19,9 +20,9 @@ def main() -> None:
     parser = pair_parser(__doc__)
     add = parser.add_argument
     add('--classes', nargs='+', metavar='NAME', help='default the first 10')
-    add('--per-class', type=int, default=100, help='most images of each, default 100')
-    add('--perplexity', type=float, default=30.0, help='default 30')
-    add('--seed', type=int, default=0, help='of images and t-SNE, default 0')
+    add('--per-class', type=whole(), default=100, help='most images of each')
+    add('--perplexity', type=number(above=0), default=30.0, help='of t-SNE')
+    add('--seed', type=seed, default=0, help='of images and t-SNE')
     args = parser.parse_args()
     pair = load_pair(args)
     settings = claim(args, 'tsne')

@@ -35,7 +35,8 @@ from mmengine.registry import HOOKS, DefaultScope
 
 from mmkd import provenance
 from mmkd.benchmark.step_cost import interleave, peak, ratio, weights
-from mmkd.configs import build_model, load_config, teachers_of
+from mmkd.configs import build_model, load_config, student_of, teachers_of
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.files import check_writable, write_text
@@ -49,26 +50,24 @@ LABELS = torch.arange(50000) % 100
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
+    parser = arguments.parser(__doc__)
+    add, whole = parser.add_argument, arguments.whole
     add('configs', nargs='*', help=f'of classifiers, default {CONFIGS}')
-    add('--baseline', default=BASELINE, help='default %(default)s')
-    add('--batch', type=int, default=64, help='images, default 64')
-    add('--size', type=int, default=32, help='image side, pixels, default 32')
-    add('--rounds', type=int, default=10, help='timed steps of each, default 10')
+    add('--baseline', default=BASELINE, help='what the others are compared with')
+    add(
+        '--batch',
+        type=whole(2),
+        default=64,
+        help='images, for losses that compare them 2 or more',
+    )
+    add('--size', type=whole(), default=32, help='image side, pixels')
+    add('--rounds', type=whole(2), default=10, help='timed steps of each')
     add('--out', type=Path, help='write the table to this file, .md or .csv')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    if args.batch < 2 or args.rounds < 2:
-        raise ConfigError(
-            f'got --batch {args.batch} and --rounds {args.rounds}, but losses that '
-            'compare samples, and quartiles, need at least 2 of each.'
-        )
     if args.out and args.out.suffix not in ('.md', '.csv'):
         raise ConfigError(f'--out {args.out}: name a file that ends in .md or .csv.')
     if args.out:
@@ -110,6 +109,8 @@ def read(paths) -> dict:
         configs[name] = cfg = load_config(path)
         if not cfg.get('model') or not cfg.get('optim_wrapper'):
             raise ConfigError(f'{path} needs a model and an optim_wrapper to train.')
+        if 'head' not in student_of(cfg.model):
+            raise ConfigError(f'{path} is of no classifier; give configs of such.')
     return configs
 
 

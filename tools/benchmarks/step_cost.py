@@ -12,11 +12,11 @@ import copy
 import statistics
 
 import torch
-from mmengine.config import DictAction
 from mmengine.optim import OptimWrapper
 
 from mmkd.benchmark.step_cost import interleave, peak, ratio, weights
-from mmkd.configs import build_model, load_config, student_alone, teachers_of
+from mmkd.configs import build_model, load_model_config, student_alone, teachers_of
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.files import check_writable
@@ -26,13 +26,14 @@ from mmkd.testing import classification_batch, detection_batch
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments.parser(__doc__)
+    whole = arguments.whole
     parser.add_argument('config', help='a config with a Distiller and one teacher')
-    parser.add_argument('--batch', type=int, default=16)
-    parser.add_argument('--size', type=int, default=224, help='image side, pixels')
-    parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--batch', type=whole(), default=16, help='images')
+    parser.add_argument('--size', type=whole(), default=224, help='image side, pixels')
+    parser.add_argument('--rounds', type=whole(2), default=15, help='timed steps')
     parser.add_argument('--json', help='write the figures to this file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    arguments.add_options(parser)
     return parser.parse_args()
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     args = parse_args()
     if args.json:
         check_writable(args.json)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_model_config(args.config, args.cfg_options)
     if 'teacher' not in teachers_of(cfg.model):
         raise ConfigError(f'{args.config} has no Distiller with one teacher.')
     # Speed does not depend on the weights.

@@ -20,13 +20,14 @@ from statistics import median
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DATASETS, LOOPS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.datasets import BaseDataset
 
 from mmkd.benchmark.step_cost import interleave, ratio
-from mmkd.configs import build_model, load_config, teachers_of
+from mmkd.configs import build_model, load_model_config, name_of, teachers_of
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
 from mmkd.files import check_writable
@@ -70,18 +71,18 @@ class PausedLoop(EpochBasedTrainLoop):
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments.parser(__doc__)
     parser.add_argument(
         'config',
         nargs='?',
         default='configs/cifar100/kd_resnet32x4_resnet8x4.py',
         help='a Distiller of classifiers with one teacher, on the fast path',
     )
-    parser.add_argument('--rounds', type=int, default=20)
+    parser.add_argument(
+        '--rounds', type=arguments.whole(2), default=20, help='timed steps'
+    )
     parser.add_argument('--json', help='write the figures to this file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    arguments.add_options(parser)
     return parser.parse_args()
 
 
@@ -89,9 +90,14 @@ def main() -> None:
     args = parse_args()
     if args.json:
         check_writable(args.json)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_model_config(args.config, args.cfg_options)
     if 'teacher' not in teachers_of(cfg.model):
         raise ConfigError(f'{args.config} has no Distiller with one teacher.')
+    if name_of((cfg.get('train_dataloader') or {}).get('dataset')) != 'ImageTensors':
+        raise ConfigError(
+            f'{args.config} is not on the fast path, mmkd.ImageTensors in its '
+            'train_dataloader; give one of configs/cifar100.'
+        )
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     prepare(cfg)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from mmkd.checkpoints import PLACES, read_checkpoint, write_checkpoint
+from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.files import check_writable
 from mmkd.models.backbones.convert import ARCHS, convert_state_dict
@@ -20,9 +21,7 @@ LAYOUTS = dict(auto=PLACES, mdistiller=('model',), plain=('state_dict', ''))
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments.parser(__doc__)
     parser.add_argument('src', help='the checkpoint to convert')
     parser.add_argument('dst', help='the file to write')
     parser.add_argument(
@@ -37,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--num-classes',
-        type=int,
+        type=arguments.whole(),
         default=100,
         help="with 100 and 10 the classes' names are those of CIFAR",
     )

@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from mmkd.configs import is_distiller
+from mmkd.configs import is_distiller, name_of
 from mmkd.errors import ConfigError
 from mmkd.registry import FAMILIES, MODELS, PAIRINGS
 
@@ -25,7 +25,7 @@ def check_batch_size(cfg: Config) -> None:
         inner = term
         while 'loss' in inner:  # a wrapper compares what the loss inside does
             inner = inner['loss']
-        kind = str(inner.get('type')).split('.')[-1]
+        kind = name_of(inner)
         over_batch = getattr(MODELS.get(kind), 'over_batch', False)
         alone = not inner.get('sync_stats') and not _many_rows(term.get('on'))
         if over_batch and alone:

@@ -6,6 +6,7 @@ from typing import Dict, Optional, Sequence, Tuple, Union
 from mmengine.config import Config
 from torch.utils.data import Dataset
 
+from mmkd.configs import name_of
 from mmkd.errors import DataError
 
 from .coco_file import categories_of
@@ -120,7 +121,7 @@ def _check_evaluator(cfg, loader, classes):
     specs = cfg.get(name) or []
     for spec in specs if isinstance(specs, (list, tuple)) else [specs]:
         path = spec.get('ann_file')
-        is_coco = str(spec.get('type')).split('.')[-1] == 'CocoMetric'
+        is_coco = name_of(spec) == 'CocoMetric'
         if classes is None or not is_coco or not _is_local(path):
             continue
         entries = categories_of(path)

@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from mmkd.configs import datasets_of, student_of
+from mmkd.configs import datasets_of, student_of, type_of
 from mmkd.errors import DataError, MMKDError, explained, first_line
 from mmkd.models.randomness import isolated_rng
 
@@ -136,7 +136,7 @@ def _look(cfg: Config, datasets: Dict[str, Dataset]) -> None:
 def _opened(cfg, loader):
     """Say which data set cannot be read, and why if that shows in its file."""
     specs = datasets_of(cfg.get(loader))
-    kinds = ' and '.join(str(spec.get('type')) for spec in specs) or 'no data set'
+    kinds = ' and '.join(type_of(spec) for spec in specs) or 'no data set'
     what = f'{loader}: its data ({kinds}) cannot be opened'
     with explained(what, ADVICE, DataError):
         try:

@@ -5,7 +5,7 @@ from typing import Sequence
 
 from mmengine.config import Config
 
-from mmkd.configs import datasets_of
+from mmkd.configs import datasets_of, name_of, type_of
 from mmkd.errors import DataError
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -35,7 +35,7 @@ def check_data(cfg: Config, loaders: Sequence[str] = LOADERS) -> None:
 
 
 def _check(spec, loader):
-    kind = spec.get('type')
+    kind = type_of(spec)
     root = spec.get('data_root') or ''
     if _is_self_made(spec) and spec.get('download') is None:
         # With all data sets it loads torch, for which --help does not wait.
@@ -75,13 +75,13 @@ def _check_evaluator(cfg, name):
         ann_file = spec.get('ann_file')
         if ann_file and not _there('', ann_file):
             raise DataError(
-                f'{name}: the annotation file {ann_file!r} of {spec.get("type")} is '
+                f'{name}: the annotation file {ann_file!r} of {type_of(spec)} is '
                 f'not there; set --cfg-options {name}.ann_file=PATH.'
             )
 
 
 def _is_self_made(spec):
-    return str(spec.get('type')).split('.')[-1] in SELF_MADE
+    return name_of(spec) in SELF_MADE
 
 
 def _there(root, path):

@@ -8,7 +8,7 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmkd.configs import datasets_of, student_of
+from mmkd.configs import datasets_of, name_of, student_of
 from mmkd.errors import ConfigError
 
 #: Sizes of the data sets that lie in memory and so need no pipeline.
@@ -38,13 +38,13 @@ class Transform:
         # What reads the test images; of several, the first.
         dataset = next(iter(datasets_of(cfg.get('test_dataloader'))), {})
         pipeline = list(dataset.get('pipeline') or [])
-        loads = any('Load' in _name(step) for step in pipeline)
-        own = [step for step in pipeline if not _name(step).startswith(AROUND)]
+        loads = any('Load' in name_of(step) for step in pipeline)
+        own = [step for step in pipeline if not name_of(step).startswith(AROUND)]
         # Files are loaded as BGR, CIFAR's arrays are RGB: networks rely on it. Where
         # nothing is said, what the preprocessor flips to RGB has to be BGR.
         self.bgr = loads if dataset else _flips(cfg)
         kept = loads or bool(own)
-        size = input_size or (None if kept else SIZES.get(_name(dataset)))
+        size = input_size or (None if kept else SIZES.get(name_of(dataset)))
         if size is not None:
             self.steps = _resized(size)
         elif kept:
@@ -98,8 +98,3 @@ def _flips(cfg) -> bool:
 def _resized(size: int) -> List[dict]:
     resize = dict(type='ResizeEdge', scale=size, edge='short', backend='pillow')
     return [resize, dict(type='CenterCrop', crop_size=size)]
-
-
-def _name(spec) -> str:
-    kind = spec.get('type', '')
-    return getattr(kind, '__name__', str(kind)).split('.')[-1]

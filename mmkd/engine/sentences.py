@@ -1,0 +1,157 @@
+"""What an exception says to a user, in one sentence."""
+
+import difflib
+import errno
+import shutil
+import traceback
+from pathlib import Path
+from typing import Any, Iterator, List, Optional, Tuple
+
+from mmkd.configs import type_of
+from mmkd.errors import MMKDError, first_line
+
+#: Why a file cannot be written or read: of its disk, and of its path.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
+PATH = (
+    *(errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+    *(errno.ENAMETOOLONG, errno.ENOENT),
+)
+#: How torch begins where memory of a CPU is over.
+NO_MEMORY = '[enforce fail at alloc_cpu'
+#: Files of MMEngine, by the end of their paths.
+BUILDERS = 'mmengine/registry/build_functions.py'
+RUNNER = 'mmengine/runner/'
+#: Most characters of another package's message.
+LONGEST = 300
+
+
+def sentence(error: BaseException) -> Optional[str]:
+    """Return what a user reads of an exception; None where only a traceback tells.
+
+    Errors of mmkd are sentences already. Those of a file, of memory, and of MMEngine
+    where it builds a part of a config or refuses it become some here.
+
+    Args:
+        error (BaseException): As it was caught, with its traceback.
+    """
+    if isinstance(error, MMKDError):
+        return _own(error)
+    if isinstance(error, OSError):
+        return _of_file(error)
+    if isinstance(error, MemoryError) or _out_of_memory(error):
+        return (
+            f'there is not enough memory ({_short(error)}); lower the batch size or '
+            'the size of images.'
+        )
+    return _of_part(error) or _of_runner(error)
+
+
+def _own(error: MMKDError) -> str:
+    """Return what it says; a data loader's worker puts its traceback before that."""
+    text = str(error)
+    if text.startswith('Caught '):
+        text = text.rstrip().rsplit('\n', 1)[-1].partition(': ')[2]
+    return text
+
+
+def _of_file(error: OSError) -> Optional[str]:
+    path = error.filename
+    if error.errno not in DISK and (error.errno not in PATH or path is None):
+        return None
+    why, advice = error.strerror, 'give another path'
+    if error.errno in DISK:
+        free = shutil.disk_usage(_existing(path)).free / 2**20
+        why, advice = f'{why}, {free:,.0f} MiB are free there', f'make room or {advice}'
+    return f'{path or "a file"} cannot be written or read ({why}); {advice}.'
+
+
+def _existing(path) -> Path:
+    """Return the nearest folder that exists."""
+    path = Path(path if isinstance(path, (str, Path)) else '.').absolute()
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def _out_of_memory(error):
+    # Its class without importing torch; its name is that of CUDA's.
+    return type(error).__name__ == 'OutOfMemoryError' or str(error).startswith(
+        NO_MEMORY
+    )
+
+
+def _of_part(error) -> Optional[str]:
+    """Say which part of a config could not be built, if that is where it arose."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    building = [
+        frame
+        for frame in frames
+        if frame.f_code.co_filename.replace('\\', '/').endswith(BUILDERS)
+    ]
+    if not building:
+        return None
+    frame = building[-1]
+    part, whole = frame.f_locals.get('cfg'), _whole(frames)
+    kind = type_of(part) if isinstance(part, dict) else ''
+    where = next(_places(whole, part), None) if kind else None
+    named = f'{where} ({kind})' if where else kind or 'a part of the config'
+    why = _short(error)
+    if frames[-1] is frame and isinstance(error, KeyError):
+        why = _unknown(kind, frame.f_locals['registry']) if kind else 'it has no type'
+    return f'{named} cannot be built: {why}; correct it in the config.'
+
+
+def _whole(frames) -> Any:
+    """Return the config that is being built, from the Runner's frames."""
+    for frame in frames:
+        cfg = getattr(frame.f_locals.get('self'), 'cfg', None)
+        if hasattr(cfg, '_cfg_dict'):
+            return cfg._cfg_dict
+    return {}
+
+
+def _places(node: Any, part: dict, path: str = '') -> Iterator[str]:
+    """Give the places in a config of what a part was built of, inner ones first.
+
+    What builds it may have added arguments.
+    """
+    inside: List[Tuple[str, Any]] = []
+    if isinstance(node, dict):
+        inside = [(f'{path}.{key}' if path else key, node[key]) for key in node]
+    elif isinstance(node, (list, tuple)):
+        inside = [(f'{path}[{index}]', each) for index, each in enumerate(node)]
+    for inner, each in inside:
+        yield from _places(each, part, inner)
+    if isinstance(node, dict) and 'type' in node and path:
+        missing = object()
+        if all(_same(part.get(key, missing), node[key]) for key in node):
+            yield path
+
+
+def _same(one, other) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _unknown(kind: str, registry) -> str:
+    names = {name for each in _family(registry) for name in each.module_dict}
+    close = difflib.get_close_matches(kind.rpartition('.')[2], names, n=1, cutoff=0.6)
+    hint = f', did you mean {close[0]}?' if close else ''
+    return f'there is no {registry.name.replace("_", " ")} of this name{hint}'
+
+
+def _family(registry) -> Iterator[Any]:
+    while registry is not None:
+        yield registry
+        registry = registry.parent
+
+
+def _of_runner(error) -> Optional[str]:
+    """Return what MMEngine's Runner says where it refuses what it was given."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    refused = last and last[0].line.startswith(('raise ', 'assert '))
+    if refused and RUNNER in last[0].filename.replace('\\', '/'):
+        return f"MMEngine's Runner refuses the config: {_short(error)}; correct it."
+    return None
+
+
+def _short(error) -> str:
+    text = first_line(error)
+    return text if len(text) <= LONGEST else f'{text[:LONGEST]}...'
