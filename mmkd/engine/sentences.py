@@ -7,6 +7,8 @@ import traceback
 from pathlib import Path
 from typing import Any, Iterator, List, Optional, Tuple
 
+from mmengine.registry import OPTIMIZERS
+
 from mmkd.configs import type_of
 from mmkd.errors import MMKDError, first_line
 
@@ -20,7 +22,11 @@ PATH = (
 NO_MEMORY = '[enforce fail at alloc_cpu'
 #: Files of MMEngine, by the end of their paths.
 BUILDERS = 'mmengine/registry/build_functions.py'
+OPTIMIZER = 'mmengine/optim/optimizer/default_constructor.py'
 RUNNER = 'mmengine/runner/'
+#: Of the Runner, lines that refuse what it was given, and functions that read it.
+REFUSING = ('raise ', 'assert ')
+SETTING_UP = ('build_', 'set_', 'setup_', '__init__', 'from_cfg')
 #: Most characters of another package's message.
 LONGEST = 300
 
@@ -43,6 +49,7 @@ def sentence(error: BaseException) -> Optional[str]:
             f'there is not enough memory ({_short(error)}); lower the batch size or '
             'the size of images.'
         )
+    error = _origin(error)
     return _of_part(error) or _of_runner(error)
 
 
@@ -81,22 +88,37 @@ def _out_of_memory(error):
 def _of_part(error) -> Optional[str]:
     """Say which part of a config could not be built, if that is where it arose."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    building = [
-        frame
-        for frame in frames
-        if frame.f_code.co_filename.replace('\\', '/').endswith(BUILDERS)
-    ]
-    if not building:
+    built = [(frame, *_built(frame)) for frame in frames if _built(frame)]
+    if not built:
         return None
-    frame = building[-1]
-    part, whole = frame.f_locals.get('cfg'), _whole(frames)
+    frame, part, registry = built[-1]
     kind = type_of(part) if isinstance(part, dict) else ''
-    where = next(_places(whole, part), None) if kind else None
+    where = next(_places(_whole(frames), part), None) if kind else None
     named = f'{where} ({kind})' if where else kind or 'a part of the config'
     why = _short(error)
-    if frames[-1] is frame and isinstance(error, KeyError):
-        why = _unknown(kind, frame.f_locals['registry']) if kind else 'it has no type'
+    if isinstance(part, dict) and not kind:
+        why = 'it has no type'
+    elif isinstance(part, dict) and isinstance(part['type'], str):
+        with registry.switch_scope_and_registry(part.get('_scope_')) as own:
+            why = why if own.get(part['type']) else _unknown(kind, own)
     return f'{named} cannot be built: {why}; correct it in the config.'
+
+
+def _built(frame) -> Optional[tuple]:
+    """Return what a function of MMEngine builds, and the registry of its kind."""
+    file = frame.f_code.co_filename.replace('\\', '/')
+    if file.endswith(BUILDERS):
+        return frame.f_locals.get('cfg'), frame.f_locals['registry']
+    if file.endswith(OPTIMIZER) and frame.f_code.co_name == '__call__':
+        return frame.f_locals['self'].optimizer_cfg, OPTIMIZERS
+    return None
+
+
+def _origin(error):
+    """Return what arose in a hook: MMEngine raises it again without its place."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    hook = last and last[0].name == 'call_hook' and error.__context__ is not None
+    return error.__context__ if hook else error
 
 
 def _whole(frames) -> Any:
@@ -111,7 +133,7 @@ def _whole(frames) -> Any:
 def _places(node: Any, part: dict, path: str = '') -> Iterator[str]:
     """Give the places in a config of what a part was built of, inner ones first.
 
-    What builds it may have added arguments.
+    What builds it may have added arguments, and built what is in it.
     """
     inside: List[Tuple[str, Any]] = []
     if isinstance(node, dict):
@@ -121,13 +143,9 @@ def _places(node: Any, part: dict, path: str = '') -> Iterator[str]:
     for inner, each in inside:
         yield from _places(each, part, inner)
     if isinstance(node, dict) and 'type' in node and path:
-        missing = object()
-        if all(_same(part.get(key, missing), node[key]) for key in node):
+        plain = [key for key in node if not isinstance(node[key], (dict, list, tuple))]
+        if all(key in part and part[key] == node[key] for key in plain):
             yield path
-
-
-def _same(one, other) -> bool:
-    return type(one) is type(other) and bool(one == other)
 
 
 def _unknown(kind: str, registry) -> str:
@@ -145,9 +163,10 @@ def _family(registry) -> Iterator[Any]:
 
 def _of_runner(error) -> Optional[str]:
     """Return what MMEngine's Runner says where it refuses what it was given."""
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    refused = last and last[0].line.startswith(('raise ', 'assert '))
-    if refused and RUNNER in last[0].filename.replace('\\', '/'):
+    (last,) = traceback.extract_tb(error.__traceback__)[-1:] or [None]
+    if last is None or RUNNER not in last.filename.replace('\\', '/'):
+        return None
+    if last.line.startswith(REFUSING) or last.name.startswith(SETTING_UP):
         return f"MMEngine's Runner refuses the config: {_short(error)}; correct it."
     return None
 
