@@ -7,7 +7,14 @@ from typing import List, Optional, Sequence
 
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmkd.configs import is_distiller, load_model_config, name_of, teachers_of, type_of
+from mmkd.configs import (
+    datasets_of,
+    is_distiller,
+    load_model_config,
+    name_of,
+    teachers_of,
+    type_of,
+)
 from mmkd.engine.checks import check_batch_size, check_data
 from mmkd.errors import CheckpointError, ConfigError, DataError, explained
 
