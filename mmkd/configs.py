@@ -153,28 +153,66 @@ def datasets_of(loader: Optional[dict]) -> List[dict]:
     return list(_unwrapped((loader or {}).get('dataset')))
 
 
-#: Steps of a test pipeline that set the size of images, and where they say it.
-SIZED = dict(CenterCrop='crop_size', EfficientNetCenterCrop='crop_size', Resize='scale')
+#: Steps of pipelines after which images are of one size, and where they say it; MMCV's
+#: pairs are width and height.
+SIZED = dict(
+    CenterCrop='crop_size',
+    EfficientNetCenterCrop='crop_size',
+    EfficientNetRandomCrop='scale',
+    RandomCrop='crop_size',
+    RandomResizedCrop='scale',
+    Resize='scale',
+)
+#: Of these, mmpretrain's own: their pairs are height and width.
+HEIGHT_FIRST = ('RandomCrop', 'RandomResizedCrop')
+#: What other steps that change sizes have.
+SCALES = ('scale', 'scales', 'size', 'crop_size', 'img_scale')
 
 
 def input_size_of(cfg: Config) -> Optional[Tuple[int, int]]:
-    """Return height and width of the images that a config's test pipeline gives.
+    """Return height and width of the images that a config trains on.
 
-    None where it gives images of several sizes, or does not say.
+    Where its training pipeline does not say, they are those of its test pipeline; None
+    where neither does, or images are of several sizes.
     """
-    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
-    steps = [
-        step for spec in datasets_of(loader) for step in spec.get('pipeline') or []
-    ]
-    for step in reversed(steps):
-        key = SIZED.get(name_of(step))
-        if key is not None:
-            size = None if step.get('keep_ratio') else step.get(key)
-            if isinstance(size, int):
-                return size, size
-            # MMCV's pairs are width and height.
-            return None if size is None else (size[1], size[0])
+    test = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    return _size_in(cfg.get('train_dataloader'), cfg) or _size_in(test, cfg)
+
+
+def _size_in(loader, cfg):
+    pipelines = [spec.get('pipeline') or [] for spec in datasets_of(loader)]
+    sizes = {_size_after(steps, cfg.get('default_scope')) for steps in pipelines}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _size_after(steps, scope):
+    for step in reversed([step for step in steps if isinstance(step, dict)]):
+        *scopes, name = type_of(step).split('.')
+        # mmdet's crops are as small as the image.
+        crops_less = name == 'RandomCrop' and [*scopes, scope][0] == 'mmdet'
+        key = None if crops_less else SIZED.get(name)
+        if key is not None and not step.get('keep_ratio'):
+            return _height_width(step.get(key), name in HEIGHT_FIRST)
+        if _changes_size(step):
+            return None
     return None
+
+
+def _changes_size(step):
+    """Whether a step, or one of those that it chooses from, says a size."""
+    if isinstance(step, (list, tuple)):
+        return any(map(_changes_size, step))
+    if not isinstance(step, dict):
+        return False
+    inner = step.get('transforms') or ()
+    return any(key in step for key in SCALES) or _changes_size(inner)
+
+
+def _height_width(size, height_first):
+    pair = [size, size] if isinstance(size, int) else size
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+        return None
+    return tuple(pair if height_first else pair[::-1])
 
 
 def _unwrapped(spec) -> Iterator[dict]:

@@ -4,10 +4,18 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from typing import Any, Callable, Sequence, Union
+import re
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Sequence, Union
 
-from mmkd.errors import ConfigError
+import mmengine.registry
+from mmengine.registry import Registry
+
+from mmkd.errors import ConfigError, explained
 from mmkd.registry import MODELS
+
+#: How MMEngine says that it knows no such type.
+UNKNOWN = re.compile(r'([\w.]+) is not in the \S+?::(.+?) registry')
 
 
 def registered(what: str, kind: Union[str, type], ending: str) -> type:
@@ -21,6 +29,8 @@ def registered(what: str, kind: Union[str, type], ending: str) -> type:
     Raises:
         ConfigError: There is none of that name; names those that there are.
     """
+    if not isinstance(kind, str) and not inspect.isclass(kind):
+        kind = repr(kind)  # which nothing is registered as
     with MODELS.switch_scope_and_registry('mmkd') as registry:
         try:
             kind_class = registry.get(kind) if isinstance(kind, str) else kind
@@ -47,7 +57,8 @@ def construct(what: str, build: Callable, *args, **kwargs) -> Any:
         **kwargs: Its keyword arguments, from a config.
 
     Raises:
-        ConfigError: The arguments are not those of ``build``.
+        ConfigError: The arguments are not those of ``build``, or it does not take
+            their values.
     """
     signature = inspect.signature(build)
     try:
@@ -61,7 +72,56 @@ def construct(what: str, build: Callable, *args, **kwargs) -> Any:
         raise ConfigError(
             f'{what}: {error}; its arguments are {", ".join(known) or "none"}.'
         ) from None
-    return build(*args, **kwargs)
+    given = ', '.join(f'{name}={_short(value)}' for name, value in kwargs.items())
+    with explained(
+        f'{what} cannot be built with {given or "its defaults"}',
+        'give values that it takes',
+    ):
+        return build(*args, **kwargs)
+
+
+@contextmanager
+def building(whose: str) -> Iterator[None]:
+    """Say whose network cannot be built in here, and where a type is unknown, which.
+
+    Args:
+        whose (str): What it is, such as ``'the teacher'``.
+
+    Raises:
+        ConfigError: In place of what is raised by the network's parts.
+    """
+    with explained(
+        f'{whose} cannot be built', 'correct types and arguments in its config'
+    ):
+        try:
+            yield
+        except KeyError as error:
+            unknown = UNKNOWN.search(str(error))
+            if unknown is None:
+                raise
+            kind, group = unknown.groups()
+            close = difflib.get_close_matches(kind.split('.')[-1], _all_of(group), n=1)
+            hint = (
+                f'; did you mean {close[0]}?'
+                if close
+                else ('; check its spelling, or name its module in custom_imports.')
+            )
+            raise ConfigError(
+                f'{whose}: no {group} of type {kind!r} is registered{hint}'
+            ) from error
+
+
+def _all_of(group):
+    """Names in MMEngine's registries of one kind, and in those below them."""
+    roots = vars(mmengine.registry).values()
+    roots = [r for r in roots if isinstance(r, Registry) and r.name == group]
+    below = [registry for root in roots for registry in root.children.values()]
+    return [name for registry in [*roots, *below] for name in registry.module_dict]
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 60 else f'{text[:60]}...'
 
 
 def import_all(package: str, path: Sequence[str]) -> None:

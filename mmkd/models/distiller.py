@@ -1,12 +1,10 @@
 """The Distiller: an ordinary MMEngine model that trains a student."""
 
-import copy
 from contextlib import ExitStack
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 from mmkd.construct import construct
@@ -18,7 +16,7 @@ from .dry_run import dry_run, made_up_images
 from .guards import FiniteCheck, check_classes
 from .randomness import RandomStream, isolated_rng
 from .schedule import Progress
-from .stock_network import preprocessed
+from .stock_network import build_student
 from .teacher import Teacher
 from .teacher_pass import TeacherPass, student_taps
 from .term import Term
@@ -42,8 +40,8 @@ class Distiller(BaseModel):
         teachers (dict[str, dict], optional): Several teachers by name, instead.
         probe_size (int | tuple[int, int], optional): Height and width of the made-up
             images on which shapes are checked when building. mmkd's tools take it from
-            the config's test pipeline. Defaults to the larger ``img_size`` of student
-            and teachers, or 128.
+            the config's pipelines. Defaults to the student's ``img_size``, else the
+            largest of the teachers', or 128.
         data_preprocessor (dict, optional): The student's, where it has none. The
             Runner passes it on from the config's top level, where mmpretrain's
             configs keep it.
@@ -71,18 +69,13 @@ class Distiller(BaseModel):
     ) -> None:
         super().__init__()
         del self.data_preprocessor  # the student's, through __getattr__
-        if isinstance(student, dict):
-            # Building takes parts out of a config.
-            student = preprocessed(copy.deepcopy(student), data_preprocessor)
-            student = ROOT_MODELS.build(student)
-        self.student = student
+        self.student = build_student(student, data_preprocessor)
         self.teachers: Dict[str, Teacher] = {}
         self.distill = nn.ModuleDict()
-        if losses:
+        if _check_entries('losses', losses):
             # Teachers and adapters draw random numbers; the student's initialisation
             # and the data must not change with them.
             with isolated_rng():
-                _check_entries('losses', losses)
                 self._build_terms(losses, _named(teacher, teachers), probe_size)
         self._finite = FiniteCheck()
         self._random = RandomStream('losses')
@@ -104,7 +97,8 @@ class Distiller(BaseModel):
             self.distill[name] = construct(
                 name, Term, name, self.student, self.teachers, **spec
             )
-        networks = [teacher.model for teacher in self.teachers.values()]
+        teachers = self.teachers.values()
+        networks = [each.model for each in teachers if each.input_size is None]
         images = made_up_images(self.student, networks, probe_size)
         dry_run(self.student, self.teachers, self.terms, images)
         for name, teacher in self.teachers.items():
@@ -209,7 +203,10 @@ def _named(teacher, teachers):
             'teachers=dict(NAME=dict(...), ...); got '
             + ('neither.' if teacher is None else 'both.')
         )
-    return _check_entries('teachers', teachers or dict(teacher=teacher))
+    named = dict(teacher=teacher) if teachers is None else teachers
+    if not _check_entries('teachers', named):
+        raise ConfigError('teachers={}: there is none; give one by name, or losses={}.')
+    return named
 
 
 def _check_entries(what, entries):

@@ -1,25 +1,25 @@
 """A pass over a made-up batch that finds every misfit before training."""
 
 import copy
-from contextlib import contextmanager
-from typing import Dict, Iterator, Optional, Sequence, Tuple, Union
+from typing import Dict, Sequence, Union
 
 import torch
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
-from mmkd.errors import ConfigError, MMKDError
+from mmkd.errors import explained
 
-from .families import Run, family_of
+from .families import Run, family_of, tried
+from .image_size import pixels, size_of
 from .randomness import isolated_rng
 from .teacher import Teacher
 from .teacher_pass import TeacherPass, student_taps
 from .term import Term
 
-#: Names under which networks of mmpretrain, timm and Hugging Face keep their size.
-SIZES = ('img_size', 'image_size')
 #: Height and width where no network says its own.
 DEFAULT = 128
+#: Most channels of images: a convolution of more is not the first that runs.
+MOST_CHANNELS = 4
 
 
 def made_up_images(
@@ -33,45 +33,40 @@ def made_up_images(
 
     Args:
         student (nn.Module): The student, on whose device they are.
-        teachers (Sequence[nn.Module]): Its teachers' networks.
-        size (int | Sequence[int], optional): Height and width. Defaults to the larger
-            of what the networks say of themselves, or 128 x 128.
+        teachers (Sequence[nn.Module]): Networks of its teachers that see images of the
+            student's size.
+        size (int | Sequence[int], optional): Height and width. Defaults to what the
+            student says of itself, else to the largest that a teacher says, else to
+            128 x 128.
+
+    Raises:
+        ConfigError: The size is none, or too large for the memory.
     """
     if size is None:
-        known = [own for own in map(_size_of, (student, *teachers)) if own]
-        size = tuple(map(max, zip(*known))) or DEFAULT
+        said = filter(None, map(size_of, teachers))
+        size = size_of(student) or tuple(map(max, zip(*said))) or DEFAULT
+    size = pixels('probe_size', size)
     noise = torch.Generator().manual_seed(0)
+    parameter = next(student.parameters(), torch.empty(0))
+    with explained(
+        f'made-up images of {size[0]} x {size[1]} pixels cannot be made',
+        'give the size of the training images as model.probe_size=(HEIGHT, WIDTH)',
+    ):
+        shape = 2, _channels_of(student), *size
+        images = torch.randn(shape, generator=noise, dtype=torch.float32)
+        return images.to(parameter.device, parameter.dtype)
+
+
+def _channels_of(student) -> int:
+    """What the first convolution takes, unless several channels are normalised."""
+    preprocessor = student.data_preprocessor
+    normalises = getattr(preprocessor, '_enable_normalize', False)
+    normalised = preprocessor.mean.numel() if normalises else None
     convolutions = (m for m in student.modules() if isinstance(m, nn.Conv2d))
     first = next(convolutions, None)
-    channels = 1 if first is not None and first.in_channels == 1 else 3
-    shape = 2, channels, *_pair(size)
-    images = torch.randn(shape, generator=noise, dtype=torch.float32)
-    parameter = next(student.parameters(), images)
-    return images.to(parameter.device, parameter.dtype)
-
-
-def _size_of(model) -> Optional[Tuple[int, int]]:
-    for part in (getattr(model, 'backbone', None), getattr(model, 'model', None)):
-        for holder in (part, getattr(part, 'patch_embed', None), _config_of(part)):
-            for name in SIZES:
-                size = getattr(holder, name, None)
-                if isinstance(size, (int, list, tuple)):
-                    return _pair(size)
-    return None
-
-
-def _config_of(part):
-    return getattr(part, 'config', None)
-
-
-def _pair(size):
-    pair = (size, size) if isinstance(size, int) else size
-    whole = isinstance(pair, (list, tuple)) and all(type(side) is int for side in pair)
-    if not whole or len(pair) != 2 or min(pair) < 1:
-        raise ConfigError(
-            f'probe_size must be a number of pixels, or height and width, got {size!r}.'
-        )
-    return tuple(pair)
+    if first is None or normalised not in (None, 1):
+        return normalised or 3
+    return first.in_channels if first.in_channels <= MOST_CHANNELS else 3
 
 
 @torch.no_grad()
@@ -99,38 +94,24 @@ def dry_run(
     # A synchronised batch norm runs on a GPU alone, and waits for other processes.
     student = revert_sync_batchnorm(copy.deepcopy(student)).train()
     family = family_of(student)
-    samples = family.samples(inputs)
+    with tried('the student', family, inputs):
+        samples = family.samples(inputs)
     passes = {
         name: TeacherPass(teacher, [term for term in terms if term.teacher == name])
         for name, teacher in teachers.items()
     }
     with isolated_rng(inputs.device):
-        for name, teacher_pass in passes.items():
-            with _refused(name, inputs):
-                teacher_pass.begin(inputs, samples)
+        for teacher_pass in passes.values():
+            teacher_pass.begin(inputs, samples)
         paths = [path for term in terms for path in term.pairing.student_outputs]
-        with _refused('student', inputs), student_taps(student, terms) as taps:
+        with tried('the student', family, inputs), student_taps(student, terms) as taps:
             family.rehearse(Run(student, inputs, samples), paths)
-        for name, teacher_pass in passes.items():
-            with _refused(name, inputs):
-                teacher_pass.finish(taps)
+        for teacher_pass in passes.values():
+            teacher_pass.finish(taps)
     for term in terms:
-        term.fit(taps, passes[term.teacher].taps, teachers[term.teacher])
-
-
-@contextmanager
-def _refused(role, inputs) -> Iterator[None]:
-    """Say which network does not take the images, and how to make others."""
-    try:
-        yield
-    except MMKDError:
-        raise
-    except Exception as error:  # of any network
-        height, width = inputs.shape[2:]
-        reason = ' '.join(str(error).split('\n', 1)[0].split())
-        raise ConfigError(
-            f'the {role} cannot run on made-up images of {height} x {width} pixels '
-            f'({type(error).__name__}: {reason}); where their size is why, give that '
-            'of the training images as model.probe_size=(HEIGHT, WIDTH), else name '
-            'modules in on= that run before.'
-        ) from error
+        kinds = f'{type(term.loss).__name__}, {type(term.pairing).__name__}'
+        with explained(
+            f'{term.name} ({kinds}) cannot compare what student and teacher put out',
+            'compare other modules in on=, or correct the class that is not from mmkd',
+        ):
+            term.fit(taps, passes[term.teacher].taps, teachers[term.teacher])

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from mmkd.errors import ConfigError
 
+from .losses.checks import flag
 from .taps import tensors
 
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16)
@@ -31,7 +32,7 @@ class InferenceForm:
             Defaults to the weights' own precision.
 
     Raises:
-        ConfigError: Unknown ``dtype``.
+        ConfigError: Unknown ``dtype``, or a switch that is neither True nor False.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class InferenceForm:
         channels_last: bool = False,
         dtype: Optional[str] = None,
     ) -> None:
-        if dtype is not None and dtype not in DTYPES:
+        if dtype is not None and dtype not in [*DTYPES]:  # which may be unhashable
             raise ConfigError(
                 f'inference: dtype={dtype!r}, but it must be one of '
                 f'{", ".join(map(repr, DTYPES))} or None.'
             )
-        self.fold_bn = fold_bn
-        self.channels_last = channels_last
+        self.fold_bn = flag('inference', 'fold_bn', fold_bn)
+        self.channels_last = flag('inference', 'channels_last', channels_last)
         self.dtype = DTYPES.get(dtype)
 
     def prepare(

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from typing import Tuple, Union
+from typing import Optional, Tuple, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
@@ -11,6 +11,7 @@ from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
 from mmkd.configs import load_config, preprocessed, student_alone
+from mmkd.construct import building
 from mmkd.errors import ConfigError
 
 
@@ -34,12 +35,19 @@ def build_network(
         nn.Module: The classifier, detector or backbone.
 
     Raises:
-        ConfigError: The config cannot be read or has no model.
+        ConfigError: The config cannot be read, has no model, or one that cannot be
+            built.
     """
+    source = f' ({config})' if isinstance(config, str) else ''
     if isinstance(config, str):
         config = load_config(config)
     if isinstance(config, Config):
         config = config._cfg_dict
+    if not isinstance(config, dict):
+        raise ConfigError(
+            f'{name} config must be a path or a dict, got {config!r}; give '
+            'config=PATH, package::path, or the model as a dict with its type.'
+        )
     cfg = ConfigDict(copy.deepcopy(config))
     model = cfg if 'type' in cfg else cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
@@ -47,12 +55,56 @@ def build_network(
             f'{name} config has no model: give the path of a config with one, or the '
             f'model as a dict with its type; got the keys {", ".join(cfg)}.'
         )
-    model = student_alone(model)
-    scope = model.get('_scope_', cfg.get('default_scope'))
-    with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
-        if model is not cfg and _preprocesses(model['type'], registry):
-            model = preprocessed(model, cfg.get('data_preprocessor'))
-        return registry.build(model)
+    with building(f'{name}{source}'):
+        model = student_alone(model)
+        scope = model.get('_scope_', cfg.get('default_scope'))
+        with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
+            if model is not cfg and _preprocesses(model['type'], registry):
+                model = preprocessed(model, cfg.get('data_preprocessor'))
+            return registry.build(model)
+
+
+def build_student(
+    student: Union[dict, nn.Module], data_preprocessor: Optional[dict]
+) -> nn.Module:
+    """Build a Distiller's student under the scope at hand, or take it as it is.
+
+    Args:
+        student (dict | nn.Module): Its config, which is not changed, or itself.
+        data_preprocessor (dict, optional): Its preprocessor where it has none.
+
+    Raises:
+        ConfigError: It is no network, or cannot be built.
+    """
+    if isinstance(student, dict) and 'type' in student:
+        # Building takes parts out of a config.
+        spec = preprocessed(copy.deepcopy(student), data_preprocessor)
+        with building('the student'):
+            student = ROOT_MODELS.build(spec)
+    if not isinstance(student, nn.Module):
+        keys = isinstance(student, dict) and ', '.join(map(str, student))
+        got = f'the keys {keys}' if keys else repr(student)
+        raise ConfigError(
+            'student must be the model of a config, a dict with its type, such as '
+            f'student=_base_.model, or a network; got {got}.'
+        )
+    check_preprocesses(student, 'the student')
+    return student
+
+
+def check_preprocesses(model: nn.Module, whose: str) -> None:
+    """Refuse a network of another package, whose input and parts nobody knows.
+
+    Raises:
+        ConfigError: It has no data preprocessor.
+    """
+    if not isinstance(getattr(model, 'data_preprocessor', None), nn.Module):
+        kind = type(model)
+        raise ConfigError(
+            f'{whose} is a {kind.__module__}.{kind.__name__}, which has no '
+            'data_preprocessor; give an mmpretrain classifier or an mmdet detector, '
+            "such as dict(type='ImageClassifier', backbone=..., head=...)."
+        )
 
 
 def pooled(model: nn.Module, inputs: Tensor) -> Tensor:

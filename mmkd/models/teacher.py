@@ -1,16 +1,20 @@
 """The frozen teacher, outside the module tree."""
 
 import copy
-from typing import Callable, Collection, Optional, Union
+from typing import Callable, Collection, Optional, Sequence, Union
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd.construct import construct
+from mmkd.errors import ConfigError
 
-from .families import Run
+from .families import Run, family_of
 from .frozen_network import check_trained, frozen_network, source_of
+from .image_size import pixels
 from .inference_form import InferenceForm
 from .renormalise import Renormalise
+from .stock_network import check_preprocesses
 
 
 class Teacher:
@@ -29,6 +33,9 @@ class Teacher:
         allow_untrained (bool): Go on without a checkpoint. Defaults to False.
         inference (dict, optional): Arguments of :class:`InferenceForm`, to answer
             faster. Defaults to none of it.
+        input_size (int | Sequence[int], optional): Height and width to which a
+            classifier's images are resized (bilinear, antialiased). Defaults to those
+            of the student's.
 
     Raises:
         ConfigError: The config cannot be read or built, or the form does not fit.
@@ -41,6 +48,7 @@ class Teacher:
         checkpoint: Optional[str] = None,
         allow_untrained: bool = False,
         inference: Optional[dict] = None,
+        input_size: Union[int, Sequence[int], None] = None,
     ) -> None:
         self.config = source_of(config)
         self.checkpoint = checkpoint
@@ -48,10 +56,18 @@ class Teacher:
         check_trained(
             checkpoint, allow_untrained, whose, 'teacher', 'distil', self.config
         )
-        self.form = construct('inference', InferenceForm, **(inference or {}))
+        inference = {} if inference is None else inference
+        if not isinstance(inference, dict):
+            raise ConfigError(
+                f'inference must be a dict, such as dict(fold_bn=True), got '
+                f'{inference!r}.'
+            )
+        self.form = construct('inference', InferenceForm, **inference)
         self._model, self.classes = frozen_network(
             config, checkpoint, whose, self.config
         )
+        check_preprocesses(self._model, whose)
+        self.input_size = None if input_size is None else self._own_size(input_size)
         self.renormalise = nn.Identity()
         #: Of a copy that shares the network: an empty tensor, where it was moved to.
         self._moved: Optional[Tensor] = None
@@ -81,16 +97,32 @@ class Teacher:
         """Take the inference form, once it is known what is compared.
 
         Args:
-            images (Tensor): Made-up images ``(N, C, H, W)``.
+            images (Tensor): Made-up images ``(N, C, H, W)``, as the student gets them.
             tapped (Collection[str]): Modules whose outputs are compared.
         """
-        self.form.prepare(self.model, images, tapped)
+        self.form.prepare(self.model, self._own_input(images), tapped)
 
     def begin(self, inputs: Tensor, data_samples: Optional[list] = None) -> Run:
         """Begin a pass over a batch that was preprocessed for the student."""
         model = self.model
+        inputs = self.form.lay_out(self._own_input(inputs, data_samples))
+        return Run(model, inputs, data_samples)
+
+    def _own_size(self, size):
+        family = family_of(self._model)
+        if not family.resizes:
+            raise ConfigError(
+                f'input_size={size!r}: the images of a {type(self._model).__name__} '
+                'cannot be resized, since boxes and places are those of the '
+                "student's images; leave it out."
+            )
+        return pixels('input_size', size)
+
+    def _own_input(self, inputs, data_samples=None):
         inputs = self.renormalise(inputs, data_samples)
-        return Run(model, self.form.lay_out(inputs), data_samples)
+        if self.input_size is None or inputs.shape[2:] == self.input_size:
+            return inputs
+        return F.interpolate(inputs, self.input_size, mode='bilinear', antialias=True)
 
     def apply(self, function: Callable) -> None:
         """Move or cast as ``nn.Module._apply`` does."""

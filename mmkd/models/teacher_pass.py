@@ -7,7 +7,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .families import Run, family_of
+from .families import Run, family_of, tried
 from .taps import Taps
 from .teacher import Teacher
 from .term import Term
@@ -45,11 +45,12 @@ class TeacherPass:
             inputs (Tensor): Images ``(N, C, H, W)``, preprocessed for the student.
             data_samples (list, optional): Their samples.
         """
-        run = self._teacher.begin(inputs, data_samples)
-        with self._precision(inputs), self.taps:
+        with self._tried(inputs):
+            run = self._teacher.begin(inputs, data_samples)
+        with self._tried(run.inputs), self._precision(inputs), self.taps:
             self._family.early(run, self._paths)
-        if self._family.needs_late(self._paths):
-            self._run = run
+            if self._family.needs_late(self._paths):
+                self._run = run
 
     @torch.no_grad()
     def finish(self, student: Taps) -> None:
@@ -60,7 +61,8 @@ class TeacherPass:
         """
         if self._run is None:
             return
-        with self._precision(self._run.inputs), self.taps:
+        inputs = self._run.inputs
+        with self._tried(inputs), self._precision(inputs), self.taps:
             self._family.late(self._run, self._paths, student)
         self._run = None
 
@@ -93,6 +95,13 @@ class TeacherPass:
                 'standard deviation (root mean square, first batch).',
                 logger='current',
             )
+
+    def _tried(self, inputs):
+        name = self._terms[0].teacher if self._terms else ''
+        whose = 'the teacher' if name in ('', 'teacher') else f'the teacher {name!r}'
+        resized = ', or its own as teacher=dict(input_size=(HEIGHT, WIDTH))'
+        other_size = resized if self._family.resizes else ''
+        return tried(whose, self._family, inputs, other_size)
 
     def _precision(self, inputs):
         if self._exact:

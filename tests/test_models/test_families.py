@@ -11,12 +11,12 @@ from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from mmkd.configs import input_size_of, load_config
+from mmkd.configs import load_config
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller
-from mmkd.models.families import Run, family_of
+from mmkd.models.families import Family, Run, family_of
 from mmkd.models.taps import Taps
-from mmkd.registry import MODELS
+from mmkd.registry import FAMILIES
 from mmkd.testing import (
     detection_batch,
     toy_classifier,
@@ -219,82 +219,6 @@ class TestDryRun:
         assert seen == [True]
 
 
-class FixedSize(nn.Module):
-    """Takes images of one size alone, and may say which."""
-
-    def __init__(self, size, says=True):
-        super().__init__()
-        if says:
-            self.img_size = size
-        self.size = size
-        self.layer = nn.Conv2d(3, 4, 3)
-
-    def forward(self, images):
-        if images.shape[2:] != (self.size, self.size):
-            raise AssertionError(f'Input size {tuple(images.shape[2:])}\nmore of it')
-        return (self.layer(images),)
-
-
-@pytest.fixture(autouse=True, scope='module')
-def registered():
-    MODELS.register_module(module=FixedSize)
-    yield
-    MODELS.module_dict.pop('FixedSize')
-
-
-def of_one_size(size, says=True):
-    model = toy_classifier()
-    model.backbone = dict(type='mmkd.FixedSize', size=size, says=says)
-    model.head.in_channels = 4
-    return model
-
-
-class TestSize:
-    losses = dict(loss_kd=dict(type='KDLoss', on='logits'))
-
-    def build(self, student, teacher, **more):
-        return Distiller(
-            student, self.losses, teacher=dict(config=teacher, **UNTRAINED), **more
-        )
-
-    def test_is_what_student_or_teacher_say(self):
-        self.build(of_one_size(40), toy_classifier())
-        self.build(toy_classifier(), of_one_size(160))
-
-    def test_images_have_the_channels_that_the_student_takes(self):
-        grey = toy_classifier()
-        grey.backbone.in_channels = 1
-        grey.data_preprocessor = dict(mean=[127.5], std=[127.5])
-        self.build(grey, copy.deepcopy(grey))
-
-    def test_is_that_of_the_config_first(self):
-        self.build(of_one_size(40, says=False), toy_classifier(), probe_size=(40, 40))
-        self.build(of_one_size(40, says=False), toy_classifier(), probe_size=40)
-
-    @pytest.mark.parametrize('role', ['student', 'teacher'])
-    def test_a_network_that_refuses_it_is_named_and_what_to_give(self, role):
-        pair = [of_one_size(40, says=False), toy_classifier()]
-        with pytest.raises(
-            ConfigError,
-            match=rf'the {role} cannot run .* 128 x 128 .*Input size \(128, 128\)\)'
-            '; .* model.probe_size',
-        ):
-            self.build(*(pair if role == 'student' else pair[::-1]))
-
-
-@pytest.mark.parametrize(
-    'path, size',
-    [
-        ('mmpretrain::resnet/resnet18_8xb32_in1k.py', (224, 224)),
-        ('mmpretrain::resnet/resnet18_8xb16_cifar10.py', None),
-        ('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', None),
-        ('mmdet::ssd/ssd300_coco.py', (300, 300)),
-    ],
-)
-def test_the_test_pipeline_says_how_large_images_are(path, size):
-    assert input_size_of(load_config(path)) == size
-
-
 def test_batch_norms_that_wait_for_other_processes_do_not_in_a_dry_run(tmp_path):
     student = toy_classifier()
     student.backbone.norm_cfg = dict(type='SyncBN', requires_grad=True)
@@ -307,3 +231,31 @@ def test_batch_norms_that_wait_for_other_processes_do_not_in_a_dry_run(tmp_path)
         dist.destroy_process_group()
     norms = [m for m in model.modules() if isinstance(m, nn.SyncBatchNorm)]
     assert norms, 'the student keeps its own'
+
+
+class Broken(Family):
+    """Of another project, not yet right."""
+
+    broken = 'fits'
+
+    @classmethod
+    def fits(cls, model):
+        return 1 / 0 if cls.broken == 'fits' else hasattr(model, 'head')
+
+    def samples(self, inputs):
+        return 1 / 0 if self.broken == 'samples' else super().samples(inputs)
+
+    def early(self, run, paths):
+        return 1 / 0 if self.broken == 'early' else super().early(run, paths)
+
+    def rehearse(self, run, paths):
+        return 1 / 0 if self.broken == 'rehearse' else super().early(run, paths)
+
+
+@pytest.mark.parametrize('method', ['fits', 'samples', 'early', 'rehearse'])
+def test_of_a_family_that_raises_the_class_is_named(method, monkeypatch):
+    monkeypatch.setattr(Broken, 'broken', method)
+    monkeypatch.setitem(FAMILIES.module_dict, 'Broken', Broken)
+    teacher = dict(config=toy_classifier(), **UNTRAINED)
+    with pytest.raises(ConfigError, match=r'Broken.*\(ZeroDivisionError'):
+        Distiller(toy_classifier(), TestDryRun.losses, teacher=teacher)

@@ -23,7 +23,7 @@ class ConvNormAdapter(nn.Sequential):
             the place of the 1x1. Defaults to 1.
 
     Raises:
-        ConfigError: ``upscale`` is neither 1 nor 2.
+        ConfigError: ``relu`` is neither True nor False, ``upscale`` neither 1 nor 2.
     """
 
     def __init__(
@@ -36,6 +36,10 @@ class ConvNormAdapter(nn.Sequential):
         if upscale not in (1, 2):
             raise ConfigError(
                 f'ConvNormAdapter: upscale must be 1 or 2, got {upscale!r}.'
+            )
+        if not isinstance(relu, bool):
+            raise ConfigError(
+                f'ConvNormAdapter: relu must be True or False, got {relu!r}.'
             )
         conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         if upscale == 2:

@@ -2,7 +2,11 @@
 
 from torch import nn
 
+from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
+
+#: Most channels before pooling: doubling them would fill any memory.
+MOST = 2**16
 
 
 @MODELS.register_module()
@@ -19,10 +23,18 @@ class StageClassifierAdapter(nn.Sequential):
         in_channels (int): Of the student's map ``(N, C, H, W)``.
         out_channels (int): Number of classes.
         width (int): Channels before pooling; the authors take those of the wider
-            network's last stage.
+            network's last stage. At most 65,536.
+
+    Raises:
+        ConfigError: ``width`` is no such number.
     """
 
     def __init__(self, in_channels: int, out_channels: int, width: int) -> None:
+        if type(width) is not int or not 0 < width <= MOST:
+            raise ConfigError(
+                'StageClassifierAdapter: width must be a whole number from 1 to '
+                f'{MOST}, got {width!r}.'
+            )
         layers = []
         channels = in_channels
         while channels < width:

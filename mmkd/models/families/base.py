@@ -20,6 +20,9 @@ class Family:
     methods get what they work on; it keeps nothing itself.
     """
 
+    #: Whether a teacher may see images of another size: nothing that it is asked about,
+    #: such as a box, lies in the student's.
+    resizes = False
     #: Children that run on the features alone.
     on_feats: Sequence[str] = ()
     #: Children that need something that the student recorded in this step.

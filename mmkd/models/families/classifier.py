@@ -12,6 +12,7 @@ from .base import Family
 class Classifier(Family):
     """A backbone, perhaps a neck, and a head."""
 
+    resizes = True
     on_feats = ('head',)
 
     @classmethod

@@ -1,27 +1,29 @@
 """Checks of what losses are given."""
 
-import math
-
+import torch
 from torch import nn
 
 from mmkd.errors import ConfigError
 
 from .levels import LossInputs
 
+#: What computes: a number beyond its range is infinite there, or zero.
+FLOAT = torch.finfo(torch.float32)
+
 
 def positive(owner: str, name: str, value: float) -> float:
-    """Return ``value`` if it is a finite number above zero.
+    """Return ``value`` if it is a finite number above zero, in float32, too.
 
     Raises:
         ConfigError: It is not.
     """
-    if not _is_finite(value) or value <= 0:
+    if not _is_finite(value) or value < FLOAT.tiny:
         raise ConfigError(f'{owner}: {name} must be a number above 0, got {value!r}.')
     return value
 
 
 def not_negative(owner: str, name: str, value: float) -> float:
-    """Return ``value`` if it is a finite number of at least zero.
+    """Return ``value`` if it is a finite number of at least zero, in float32, too.
 
     Raises:
         ConfigError: It is not.
@@ -30,6 +32,28 @@ def not_negative(owner: str, name: str, value: float) -> float:
         raise ConfigError(
             f'{owner}: {name} must be a number of at least 0, got {value!r}.'
         )
+    return value
+
+
+def share(owner: str, name: str, value: float) -> float:
+    """Return ``value`` if it is a number from 0 to 1.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not _is_finite(value) or not 0 <= value <= 1:
+        raise ConfigError(f'{owner}: {name} must be from 0 to 1, got {value!r}.')
+    return value
+
+
+def flag(owner: str, name: str, value: bool) -> bool:
+    """Return ``value`` if it is True or False, and not, say, ``'False'``.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f'{owner}: {name} must be True or False, got {value!r}.')
     return value
 
 
@@ -44,11 +68,6 @@ def whole(owner: str, name: str, value: int) -> int:
             f'{owner}: {name} must be a whole number of at least 1, got {value!r}.'
         )
     return value
-
-
-def _is_finite(value):
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
 
 
 def one_of(owner: str, name: str, value, allowed) -> str:
@@ -97,3 +116,8 @@ def network_of(inputs: LossInputs, what: str) -> nn.Module:
             'known to a loss that is used alone; use it in the losses of a Distiller.'
         )
     return inputs.source.model
+
+
+def _is_finite(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= FLOAT.max  # which nan is not

@@ -12,7 +12,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss
-from .checks import positive, whole
+from .checks import not_negative, positive, whole
 from .levels import LossInputs
 from .numerics import full_precision, promoted
 from .parts.negatives import Negatives
@@ -102,7 +102,7 @@ class CRDLoss(DistillLoss):
         self.feat_dim = whole('CRDLoss', 'feat_dim', feat_dim)
         self.count = whole('CRDLoss', 'negatives', negatives)
         self.tau = positive('CRDLoss', 'tau', tau)
-        if not 0 <= momentum < 1:
+        if not_negative('CRDLoss', 'momentum', momentum) >= 1:
             raise ConfigError(
                 f'CRDLoss: momentum must be at least 0 and below 1, got {momentum!r}.'
             )

@@ -11,7 +11,7 @@ from torch.distributed.nn.functional import all_reduce
 from mmkd.registry import MODELS
 
 from .base import DistillLoss
-from .checks import positive
+from .checks import flag, positive
 
 
 def perception(logits: Tensor, eps: float = 1e-5, sync_stats: bool = False) -> Tensor:
@@ -113,7 +113,8 @@ class LumiNetLoss(DistillLoss):
         self.tau = positive('LumiNetLoss', 'tau', tau)
         self.alpha = positive('LumiNetLoss', 'alpha', alpha)
         self.eps = positive('LumiNetLoss', 'eps', eps)
-        self.sync_stats = self.synchronises = sync_stats
+        self.sync_stats = flag('LumiNetLoss', 'sync_stats', sync_stats)
+        self.synchronises = sync_stats
         self._warned = False
 
     def rows(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import PAIRINGS
 
+from ..losses.checks import flag, one_of, share
 from ..taps import Taps
 from .base import Aligned, Pairing, needs_labels
 
@@ -54,12 +55,12 @@ class RoIPairing(Pairing):
         background: bool = True,
         stages: Optional[Sequence[int]] = None,
     ) -> None:
-        if select not in SELECT:
-            raise ConfigError(f'select must be one of {SELECT}, got {select!r}.')
+        owner = f'on={name!r}'
+        one_of(owner, 'select', select, SELECT)
         self.boxes = name == 'roi.boxes'
         self.select = 'fg' if self.boxes else select
-        self.conf = conf
-        self.background = background
+        self.conf = share(owner, 'conf', conf)
+        self.background = flag(owner, 'background', background)
         heads = dict(
             student=_heads(student, 'student'), teacher=_heads(teacher, 'teacher')
         )
@@ -69,12 +70,14 @@ class RoIPairing(Pairing):
                 f'the student has {count} box heads and the teacher {known}; the '
                 'teacher needs as many as the student.'
             )
-        self.stages = list(range(count) if stages is None else stages)
-        if not self.stages or not set(self.stages) <= set(range(count)):
+        stages = range(count) if stages is None else stages
+        listed = isinstance(stages, (list, tuple, range)) and len(stages) > 0
+        if not listed or not all(stage in range(count) for stage in stages):
             raise ConfigError(
-                f'stages={stages} must be among the {count} box heads of the '
-                'student, counted from 0.'
+                f'stages={stages!r} must be a list of some of the {count} box heads of '
+                'the student, counted from 0.'
             )
+        self.stages = list(stages)
         for role, model in dict(student=student, teacher=teacher).items():
             _check_heads(name, model, heads[role], role)
         if self.boxes:
