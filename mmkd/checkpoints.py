@@ -106,8 +106,8 @@ def read_checkpoint(path: str, places: Sequence[str] = PLACES) -> Checkpoint:
             such as ``ema_state_dict``, are named in :attr:`Checkpoint.taken`.
 
     Raises:
-        CheckpointError: The file is missing, cannot be read safely, or holds no
-            tensors by name.
+        CheckpointError: The file is missing, cannot be read safely, holds no tensors
+            by name, or some that are no weights: NaN, infinite, sparse, quantised.
     """
     path = str(path)
     try:
@@ -144,10 +144,17 @@ def checkpoint_of(
     if place is None:
         where = ' or '.join(f'under {key!r}' if key else 'at the top' for key in places)
         keys = ', '.join(map(repr, list(content)[:5])) or 'nothing'
+        elsewhere = [repr(key) for key, value in content.items() if _tensors(value)]
+        advice = 'give a checkpoint that OpenMMLab or torch saved of a state dict'
+        if elsewhere:
+            advice = (
+                f'it has weights under {", ".join(elsewhere)}: save those of the '
+                "network under 'state_dict'"
+            )
         raise CheckpointError(
-            f'{path} has no state dict {where}; it begins with {keys}; give a '
-            'checkpoint that OpenMMLab or torch saved of a state dict.'
+            f'{path} has no state dict {where}; it begins with {keys}; {advice}.'
         )
+    _check_weights(path, held[place])
     others = [repr(key) for key in PLACES if key not in ('', place) and held[key]]
     taken = f'under {place!r}' if others or place not in ('', 'state_dict') else ''
     taken += f', not {", ".join(others)}' if others else ''
@@ -171,6 +178,34 @@ def _tensors(value) -> Dict[str, Tensor]:
         and isinstance(tensor, Tensor)
         and not key.startswith(EXTRAS)
     }
+
+
+def _check_weights(path, weights):
+    """Refuse tensors that no trained network has."""
+    for name, tensor in weights.items():
+        if tensor.is_quantized or tensor.layout != torch.strided or tensor.is_meta:
+            kind = 'quantised' if tensor.is_quantized else f'{tensor.layout}'
+            kind = 'without data (meta)' if tensor.is_meta else kind
+            advice = 'save dense tensors of floating point'
+        elif not _is_finite(tensor):
+            kind, advice = 'not finite', 'take one from before the training broke down'
+        else:
+            continue
+        raise CheckpointError(f'{path}: {name} is {kind}; {advice}.')
+
+
+def _is_finite(tensor):
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    if not tensor.is_floating_point():
+        return True
+    if tensor.dtype.itemsize == 1:
+        tensor = tensor.float()  # nobody asks float8
+    finite = tensor.isfinite()
+    if finite.all():
+        return True
+    # A mask that is added before a softmax is minus infinity, or nothing.
+    return bool((tensor[~finite] == -torch.inf).all() and (tensor[finite] == 0).all())
 
 
 def _unwrapped(weights) -> Iterator[Tuple[str, Dict[str, str]]]:

@@ -1,6 +1,7 @@
 """One reader: it finds the weights in any usual file, and names what it took off."""
 
 import copy
+import re
 from pickle import PicklingError
 
 import pytest
@@ -10,7 +11,10 @@ from torch import nn
 
 from mmkd.checkpoints import PLACES, Checkpoint, read_checkpoint, write_checkpoint
 from mmkd.errors import CheckpointError
+from mmkd.misfit import misfit
+from mmkd.models import Distiller
 from mmkd.models.load_weights import load_weights
+from mmkd.testing import toy_classifier
 
 PREFIXES = ['', 'module.', 'model.', 'student.', 'module.model.', 'model.model.']
 
@@ -170,6 +174,7 @@ def test_classes_as_openmmlab_spells_them(meta, names, saved):
         (dict(state_dict={}), "begins with 'state_dict'"),
         (dict(state_dict=dict(a=dict(b=torch.zeros(1)))), "begins with 'state_dict'"),
         ({1: torch.zeros(1)}, 'begins with 1'),
+        (dict(params=dict(a=torch.ones(1))), "weights under 'params': save those"),
     ],
 )
 def test_files_without_tensors_by_name_are_one_sentence(content, message, saved):
@@ -201,3 +206,119 @@ def test_written_whole_or_not_at_all(tmp_path):
 )
 def test_names_that_are_none_are_no_names(meta):
     assert Checkpoint('path', {}, meta).classes is None
+
+
+def broken(key, change):
+    """Give weights of a network with one of its tensors changed."""
+    weights = network().state_dict()
+    weights[key] = change(weights[key].clone())
+    return dict(state_dict=weights)
+
+
+def quantised(tensor):
+    return torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8)
+
+
+NAN = float('nan')
+
+
+@pytest.mark.parametrize(
+    'key, change, sentence',
+    [
+        ('stem.weight', lambda w: w.fill_(NAN), 'stem.weight is not finite'),
+        ('stem.weight', lambda w: w.index_fill_(0, torch.tensor(0), NAN), 'not finite'),
+        ('norm.running_var', lambda w: w.fill_(torch.inf), 'norm.running_var is not'),
+        ('stem.bias', lambda w: w.half().fill_(-torch.inf).add(NAN), 'not finite'),
+        ('stem.weight', lambda w: w.to(torch.cfloat) * NAN, 'not finite'),
+        ('stem.weight', lambda w: w.to_sparse(), 'stem.weight is torch.sparse'),
+        ('stem.weight', quantised, 'stem.weight is quantised'),
+        ('stem.weight', lambda w: w.to('meta'), 'stem.weight is without data'),
+    ],
+)
+def test_tensors_that_are_no_weights_are_refused_by_every_reader(
+    key, change, sentence, saved
+):
+    with pytest.raises(CheckpointError, match=sentence) as caught:
+        read_checkpoint(saved(broken(key, change)))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    'key, change, sentence',
+    [
+        (
+            'stem.weight',
+            lambda w: w.long(),
+            'stem.weight as torch.int64, where .*float',
+        ),
+        ('stem.bias', lambda w: w > 0, 'stem.bias as torch.bool, where'),
+        ('stem.weight', lambda w: w.to(torch.cfloat), 'complex64, where'),
+        ('stem.weight', lambda w: w.zero_(), 'all of its 1 matrices are zero'),
+        ('stem.weight', lambda w: w[:1], 'size mismatch'),
+        ('stem.weight', lambda w: w[:0], 'zero|size mismatch'),
+    ],
+)
+def test_tensors_of_another_kind_are_refused_by_the_network(
+    key, change, sentence, saved
+):
+    with pytest.raises(CheckpointError, match=sentence):
+        load_weights(network(), saved(broken(key, change)), 'it')
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'float64', 'float8_e4m3fn'])
+def test_other_precisions_are_fine(dtype, saved):
+    path = saved(broken('stem.weight', lambda w: w.to(getattr(torch, dtype))))
+    load_weights(network(), path, 'it')
+
+
+def test_a_mask_of_minus_infinity_is_fine(saved):
+    model = network()
+    mask = torch.full((3, 3), -torch.inf).triu(1)
+    model.register_buffer('mask', mask)
+    assert fits(model, saved(model.state_dict()))
+
+
+NAMES = dict(
+    own=['backbone.conv1.weight', 'backbone.layer1.0.conv1.weight', 'head.fc.weight'],
+    prefixed=['net.backbone.conv1.weight', 'net.head.fc.weight', 'net.head.fc.bias'],
+    torchvision=['conv1.weight', 'layer1.0.conv1.weight', 'fc.weight'],
+    timm=['patch_embed.proj.weight', 'blocks.0.attn.qkv.weight', 'head.weight'],
+    hugging_face=['vit.encoder.layer.0.attention.attention.query.weight'],
+    other=['a.weight', 'b.weight'],
+)
+
+
+@pytest.mark.parametrize(
+    'kind, sentence',
+    [
+        ('prefixed', r"its names begin with 'net\.': save them without$"),
+        (
+            'torchvision',
+            r"its names lack 'backbone\.' in front.*torchvision: .*'head\.'",
+        ),
+        ('timm', "they are as in timm: build it whole, as type='TimmClassifier'"),
+        ('hugging_face', "as in HuggingFace: .*type='HuggingFaceClassifier'"),
+        ('other', '^$'),
+        ('own', '^$'),
+    ],
+)
+def test_the_names_show_why_they_do_not_fit(kind, sentence):
+    wanted = [*NAMES['own'], 'head.fc.bias']
+    assert re.search(sentence, misfit(wanted, NAMES[kind]))
+
+
+def test_what_the_names_show_is_said_of_a_teacher(saved):
+    model = network(backbone=network(), head=nn.Linear(3, 2))
+    path = saved(model['backbone'].state_dict())
+    with pytest.raises(CheckpointError, match=r"missing keys .*lack 'backbone\.' in"):
+        load_weights(model, path, 'the teacher')
+    other = {f'vision.{key}': value for key, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"missing keys .*begin with 'vision\.'"):
+        load_weights(model, saved(other), 'the teacher')
+
+
+def test_what_the_names_show_is_said_of_a_student(saved):
+    model = Distiller(toy_classifier(), losses={})
+    weights = model.student.backbone.state_dict()
+    with pytest.raises(CheckpointError, match=r"none of the .*lack 'backbone\.' in"):
+        model.load_state_dict(weights)

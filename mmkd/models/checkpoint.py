@@ -5,6 +5,7 @@ from torch import nn
 
 from mmkd.checkpoints import EXTRAS
 from mmkd.errors import CheckpointError
+from mmkd.misfit import misfit
 
 STUDENT = 'student.'
 
@@ -48,12 +49,13 @@ def _load(module, state, prefix, *args):
         for key, value in wanted.items()
     )
     if not matched and wanted:
+        known, got = ([_bare(key, prefix) for key in keys] for keys in (wanted, state))
         raise CheckpointError(
             f'none of the {len(state)} tensors in the checkpoint belongs to the '
             f'student ({type(module.student).__name__}): it begins with '
-            f'{_bare(next(iter(state), "nothing"), prefix)!r}, the student with '
-            f'{_bare(next(iter(wanted)), prefix)!r}; give a checkpoint of this '
-            'student.'
+            f'{next(iter(got), "nothing")!r}, the student with {known[0]!r}; '
+            + (misfit(known, got) or 'give a checkpoint of this student')
+            + '.'
         )
     print_log(
         f'{matched} of {len(wanted)} tensors of the student found in the checkpoint.',

@@ -6,6 +6,7 @@ from torch import nn
 
 from mmkd.checkpoints import Checkpoint, read_checkpoint
 from mmkd.errors import CheckpointError
+from mmkd.misfit import misfit
 
 ADVICE = (
     'give the checkpoint that was trained with this config, or the config that belongs '
@@ -34,8 +35,10 @@ def load_weights(
     Raises:
         CheckpointError: It holds no weights, or they do not fit.
     """
-    checkpoint = read_checkpoint(path).fitting(model.state_dict(), part)
+    wanted = model.state_dict()
+    checkpoint = read_checkpoint(path).fitting(wanted, part)
     taken = f' (taken {checkpoint.taken})' if checkpoint.taken else ''
+    _check_values(path, wanted, checkpoint.weights)
     try:
         missing, unexpected = model.load_state_dict(checkpoint.weights, strict=False)
     except (RuntimeError, AttributeError) as error:
@@ -45,11 +48,31 @@ def load_weights(
         ) from None
     missing = [key for key in missing if not key.endswith('num_batches_tracked')]
     if missing or unexpected:
+        why = misfit(wanted, checkpoint.weights)
         raise CheckpointError(
             f'{path} does not fit {name}: missing keys {_some(missing)}; '
-            f'unexpected keys {_some(unexpected)}{taken}; {ADVICE}'
+            f'unexpected keys {_some(unexpected)}{taken}; '
+            + (f'{why}.' if why else ADVICE)
         )
     return checkpoint
+
+
+def _check_values(path, wanted, weights):
+    """Refuse whole or complex numbers in place of others, and nothing but zeros."""
+    for name in wanted.keys() & weights.keys():
+        own, given = wanted[name].dtype, weights[name].dtype
+        loses = given.is_complex and not own.is_complex
+        if loses or own.is_floating_point and not given.is_floating_point:
+            raise CheckpointError(
+                f'{path} has {name} as {given}, where the network has {own}; give the '
+                'weights as they were trained, not as counts or codes.'
+            )
+    matrices = [tensor for tensor in weights.values() if tensor.dim() > 1]
+    if matrices and not any(tensor.any() for tensor in matrices):
+        raise CheckpointError(
+            f'{path}: all of its {len(matrices)} matrices are zero; give those of '
+            'a trained network.'
+        )
 
 
 def _some(keys, most=4):
