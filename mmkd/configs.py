@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmkd.config_files import imported_bases, read_config
+from mmkd.construct import building
 from mmkd.errors import ConfigError
 from mmkd.options import merge_options
 
@@ -228,11 +229,16 @@ def _unwrapped(spec) -> Iterator[dict]:
 
 
 def build_model(cfg: Config) -> 'nn.Module':
-    """Build a config's model as a Runner does, under its scope and preprocessor."""
+    """Build a config's model as a Runner does, under its scope and preprocessor.
+
+    Raises:
+        ConfigError: It cannot be built.
+    """
     model = copy.deepcopy(cfg.model)
     if is_distiller(model) and input_size_of(cfg) is not None:
         model.setdefault('probe_size', input_size_of(cfg))
     if cfg.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+    scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope'))
+    with building('the model'), scope:
         return MODELS.build(model)

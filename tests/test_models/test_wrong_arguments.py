@@ -6,8 +6,10 @@ import re
 
 import pytest
 import torchvision
+from mmengine.config import Config
 from torch import nn
 
+from mmkd.configs import build_model
 from mmkd.construct import construct
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller, DistillLoss, adapters, losses
@@ -188,6 +190,22 @@ def test_an_argument_of_the_distiller(name):
     assert re.search(sentence, message), message
     assert '\n' not in message and message[-1] in '.?', message
     assert len(message) < 700, message
+
+
+@pytest.mark.parametrize(
+    'change, sentence',
+    [
+        (dict(techer={}), "the model cannot be built .*argument 'techer'"),
+        (dict(losses=None), 'losses must be a dict of dicts'),
+        (dict(type='mmkd.Distillr'), "the model: no model of type 'mmkd.Distillr'.*"),
+        (dict(type=None), 'the model cannot be built'),
+    ],
+)
+def test_the_model_of_a_config(change, sentence):
+    model = dict(type='mmkd.Distiller', student=toy_classifier(), losses={})
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        build_model(Config(dict(model=dict(model, **change))))
+    assert '\n' not in str(caught.value)
 
 
 @pytest.mark.parametrize(
