@@ -51,6 +51,8 @@ def show(distiller: 'Distiller') -> None:
         same = (
             'as the student' if teacher.renormalise.same else f'renormalised: {stats}'
         )
+        if teacher.input_size is not None:
+            same += f', resized to {teacher.input_size[0]} x {teacher.input_size[1]}'
         models.add_row(name, kind, size, source, same)
     console.print(models)
     losses = Table(
