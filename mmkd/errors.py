@@ -34,7 +34,7 @@ class OutputError(MMKDError, OSError):
 
 
 class NonFiniteLossError(MMKDError, FloatingPointError):
-    """A distillation loss is NaN or infinite."""
+    """A loss, or a weight that was trained, is NaN or infinite."""
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from mmkd.registry import MODELS
 
 from .checkpoint import keep_student_keys
 from .dry_run import dry_run, made_up_images
-from .guards import FiniteCheck, check_classes
+from .finite_check import FiniteCheck
+from .guards import check_classes
 from .randomness import RandomStream, isolated_rng
 from .schedule import Progress
 from .stock_network import build_student
@@ -142,6 +143,7 @@ class Distiller(BaseModel):
         if 'loss' in losses:
             # A classifier's own loss would hide the total, which has this name.
             losses['loss_student'] = losses.pop('loss')
+        compared = {}
         with self._random.step(inputs.device):
             for term in self.terms:
                 weight = term.schedule(progress)
@@ -151,7 +153,7 @@ class Distiller(BaseModel):
                     aligned = term.pairing.align(taps, answers, data_samples)
                     value = term(aligned, data_samples)
                     entries.update(term.parts)
-                    self._finite.note(term.name, value, aligned)
+                    compared[term.name] = aligned
                 else:
                     # Keeps what the term learned in the graph: DDP's reducer waits for
                     # every parameter.
@@ -160,6 +162,7 @@ class Distiller(BaseModel):
                 entries[term.name] = value * weight
                 entries[term.name.replace('loss', 'weight')] = torch.tensor(weight)
                 _add(losses, entries)
+        self._finite.note(losses, compared)
         return losses
 
     def check_finite(self) -> None:

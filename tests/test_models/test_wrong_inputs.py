@@ -373,10 +373,17 @@ def _(tmp_path):
     check_batch_size(cfg)
 
 
-@case('a loss that is not finite', 'loss_kd is not finite: the student put out')
+@case('a loss that is not finite', 'loss_student is not finite; lower the learning')
 def _(tmp_path):
     model = classifier()
     model.student.head.fc.weight.data.fill_(float('nan'))
+    step(model, classification_batch())
+
+
+@case("a teacher's answers that are not finite", 'loss_kd .*: the teacher put out')
+def _(tmp_path):
+    model = classifier()
+    model.teachers['teacher'].model.head.fc.weight.data.fill_(float('nan'))
     step(model, classification_batch())
 
 
