@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import inspect
+import math
 import pkgutil
 import re
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from mmkd.registry import MODELS
 
 #: How MMEngine says that it knows no such type.
 UNKNOWN = re.compile(r'([\w.]+) is not in the \S+?::(.+?) registry')
+#: The largest number of float32.
+FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 
 
 def registered(what: str, kind: Union[str, type], ending: str) -> type:
@@ -122,6 +125,23 @@ def _all_of(group):
 def _short(value):
     text = repr(value)
     return text if len(text) <= 60 else f'{text[:60]}...'
+
+
+def is_number(value) -> bool:
+    """Whether a config's value is a finite number that float32 holds, and no bool."""
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_real and abs(value) <= FLOAT32_MAX
+
+
+def is_whole(value) -> bool:
+    """Whether it is such a number without a fraction, be it written ``1e3``."""
+    return is_number(value) and value == int(value)
+
+
+def got(value) -> str:
+    """Say what a config gave in place of a number."""
+    real = isinstance(value, (int, float)) and math.inf > abs(value) > FLOAT32_MAX
+    return f'got {value!r}' + (', which float32 does not hold' if real else '')
 
 
 def import_all(package: str, path: Sequence[str]) -> None:

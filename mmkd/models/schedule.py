@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional, Sequence, Union
 
 from mmengine.logging import MessageHub
 
-from mmkd.construct import construct
+from mmkd.construct import construct, got, is_number, is_whole
 from mmkd.errors import ConfigError
 
 SHAPES = ('constant', 'linear', 'cosine', 'step')
@@ -79,22 +79,24 @@ class Schedule:
             raise ConfigError(f"weight: unit must be 'epoch' or 'iter', got {unit!r}.")
         if not isinstance(milestones, (list, tuple)):
             raise ConfigError(f'weight: milestones must be a list, got {milestones!r}.')
-        numbers = dict(
-            value=value,
-            warmup_epochs=warmup_epochs,
-            warmup_iters=warmup_iters,
-            begin=begin,
-            end=0 if end is None else end,
-            end_value=end_value,
-            gamma=gamma,
-            stop=0 if stop is None else stop,
-        )
-        times = [('milestones', milestone) for milestone in milestones]
-        for name, number in [*numbers.items(), *times]:
-            is_number = isinstance(number, (int, float)) and math.isfinite(number)
-            if not is_number or isinstance(number, bool) or number < 0:
+        numbers = dict(value=value, end_value=end_value, gamma=gamma)
+        for name, number in numbers.items():
+            if not is_number(number) or number < 0:
                 raise ConfigError(
-                    f'weight: {name} must be a number of at least 0, got {number!r}.'
+                    f'weight: {name} must be a number of at least 0, {got(number)}.'
+                )
+        times = [
+            ('warmup_epochs', warmup_epochs),
+            ('warmup_iters', warmup_iters),
+            ('begin', begin),
+            ('end', 0 if end is None else end),
+            ('stop', 0 if stop is None else stop),
+            *(('milestones', milestone) for milestone in milestones),
+        ]
+        for name, time in times:
+            if not is_whole(time) or time < 0:
+                raise ConfigError(
+                    f'weight: {name} must be a whole number of at least 0, {got(time)}.'
                 )
         if warmup_epochs and warmup_iters:
             raise ConfigError('weight: give warmup_epochs or warmup_iters, not both.')

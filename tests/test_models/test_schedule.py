@@ -108,15 +108,31 @@ def test_epochs_in_a_loop_by_iterations_are_refused():
     [
         (dict(value='1.0'), 'value'),
         (dict(value=float('nan')), 'value'),
+        (dict(value=1e40), 'value'),
+        (dict(value=10**400), 'value'),
+        (dict(value=None), 'value'),
         (dict(warmup_iters='10'), 'warmup_iters'),
+        (dict(warmup_iters=float('nan')), 'warmup_iters'),
+        (dict(warmup_iters=2.5), 'warmup_iters'),
+        (dict(warmup_epochs=0.5), 'warmup_epochs'),
+        (dict(warmup_epochs=True), 'warmup_epochs'),
+        (dict(shape='linear', begin=0.5), 'begin'),
+        (dict(shape='linear', end=1.5), 'end'),
+        (dict(shape='linear', end=3, end_value=1e39), 'end_value'),
+        (dict(stop=2.5), 'stop'),
         (dict(shape='step', milestones=[3], gamma=-1), 'gamma'),
         (dict(shape='step', milestones=3), 'milestones'),
         (dict(shape='step', milestones=['3']), 'milestones'),
+        (dict(shape='step', milestones=[3.5]), 'milestones'),
     ],
 )
 def test_what_is_no_number_is_refused(spec, name):
     with pytest.raises(ConfigError, match=f'^weight: {name} must be a '):
         Schedule.build(spec)
+
+
+def test_a_whole_number_may_be_written_as_a_power_of_ten():
+    assert Schedule(warmup_iters=1e3)(at(iter=499)) == 0.5
 
 
 @pytest.mark.parametrize('shape', ['linear', 'cosine'])

@@ -3,12 +3,13 @@
 import torch
 from torch import nn
 
+from mmkd.construct import got, is_number
 from mmkd.errors import ConfigError
 
 from .levels import LossInputs
 
-#: What computes: a number beyond its range is infinite there, or zero.
-FLOAT = torch.finfo(torch.float32)
+#: Smaller ones are zero to some devices.
+TINY = torch.finfo(torch.float32).tiny
 
 
 def positive(owner: str, name: str, value: float) -> float:
@@ -17,8 +18,8 @@ def positive(owner: str, name: str, value: float) -> float:
     Raises:
         ConfigError: It is not.
     """
-    if not _is_finite(value) or value < FLOAT.tiny:
-        raise ConfigError(f'{owner}: {name} must be a number above 0, got {value!r}.')
+    if not is_number(value) or value < TINY:
+        raise ConfigError(f'{owner}: {name} must be a number above 0, {got(value)}.')
     return value
 
 
@@ -28,9 +29,9 @@ def not_negative(owner: str, name: str, value: float) -> float:
     Raises:
         ConfigError: It is not.
     """
-    if not _is_finite(value) or value < 0:
+    if not is_number(value) or value < 0:
         raise ConfigError(
-            f'{owner}: {name} must be a number of at least 0, got {value!r}.'
+            f'{owner}: {name} must be a number of at least 0, {got(value)}.'
         )
     return value
 
@@ -41,7 +42,7 @@ def share(owner: str, name: str, value: float) -> float:
     Raises:
         ConfigError: It is not.
     """
-    if not _is_finite(value) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ConfigError(f'{owner}: {name} must be from 0 to 1, got {value!r}.')
     return value
 
@@ -116,8 +117,3 @@ def network_of(inputs: LossInputs, what: str) -> nn.Module:
             'known to a loss that is used alone; use it in the losses of a Distiller.'
         )
     return inputs.source.model
-
-
-def _is_finite(value):
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= FLOAT.max  # which nan is not
