@@ -176,7 +176,11 @@ class Term(nn.Module):
             return  # made-up images have no place in a training set
         self.eval()  # batch statistics of made-up images must not stay
         classes = [side.new_zeros(len(side), dtype=torch.long) for side in student]
-        value = self(Aligned(student, teacher, classes))
+        with torch.enable_grad():
+            leaves = [side.detach().requires_grad_() for side in student]
+            # What follows may change them in place, which no leaf allows.
+            sides = [leaf.clone() for leaf in leaves], teacher
+            value = self(Aligned(*sides, classes))
         self.parts  # noqa: B018  refuses wrong names
         self.train()
         if not isinstance(value, Tensor) or value.dim():
@@ -185,6 +189,8 @@ class Term(nn.Module):
                 f'{where}: the loss must be one number, but compare gave {got}; '
                 'average what it computes, with .mean().'
             )
+        if all(tensor.isfinite().all() for tensor in (*student, *teacher)):
+            _check_finite(value, [*leaves, *self.parameters()], where)
 
     def _make_adapter(self, shape, wanted, where):
         if self.pairing.of_classes and self._adapter is None:
@@ -192,6 +198,20 @@ class Term(nn.Module):
         if self._adapter == 'auto' and not self.loss.adapts:
             return nn.Identity()
         return build_adapter(shape, wanted, where, self._adapter) or nn.Identity()
+
+
+def _check_finite(value, inputs, where):
+    """Refuse what would be NaN or infinite from the first step on."""
+    broken = '' if value.isfinite() else 'value'
+    if value.requires_grad and not broken:
+        gradients = torch.autograd.grad(value, inputs, allow_unused=True)
+        known = [gradient for gradient in gradients if gradient is not None]
+        broken = '' if all(g.isfinite().all() for g in known) else 'gradient'
+    if broken:
+        raise ConfigError(
+            f'{where}: the {broken} of the loss is not finite on made-up images, '
+            'though what it compares is; take other arguments, or another loss.'
+        )
 
 
 def _check_columns(shape, wanted, where):

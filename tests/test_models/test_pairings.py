@@ -253,7 +253,7 @@ class TestRefusedByName:
 
     def test_one_class_without_background(self):
         on = dict(pairing='roi.logits', background=False, select='fg')
-        with pytest.raises(ConfigError, match='leaves one column'):
+        with pytest.raises(ConfigError, match='fewer than 2 columns'):
             self.build(toy_detector('faster', 1), on)
 
     def test_boxes_of_a_batch_without_objects_are_a_zero(self):

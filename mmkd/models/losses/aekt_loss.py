@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
-from .checks import not_negative, positive
+from .checks import not_all_zero, not_negative, positive
 from .dkd_loss import decouple, divergence
 from .labelled_loss import LabelledLoss, target_mask
 from .levels import LossInputs
@@ -113,11 +113,13 @@ class AEKTLoss(LabelledLoss):
             explicit=not_negative('AEKTLoss', 'explicit_weight', explicit_weight),
             implicit=not_negative('AEKTLoss', 'implicit_weight', implicit_weight),
         )
-        if not any(self.weights.values()):
-            raise ConfigError(
-                'AEKTLoss: explicit_weight and implicit_weight are both 0, so there is '
-                'nothing to learn; set one above 0, or take the loss out.'
-            )
+        not_all_zero(
+            'AEKTLoss',
+            explicit_weight=explicit_weight,
+            implicit_weight=implicit_weight,
+        )
+        # Of two classes the implicit part has one that is not the target.
+        self.least_columns = 2 if explicit_weight else 3
         if positive('AEKTLoss', 'max_ratio', max_ratio) < 1:
             raise ConfigError(
                 f'AEKTLoss: max_ratio must be at least 1, got {max_ratio!r}; to weaken '

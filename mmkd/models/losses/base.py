@@ -43,6 +43,9 @@ class DistillLoss(nn.Module):
     #: ``(N, C)``, 3 for logits of cells ``(N, K, M)``, 4 for maps ``(N, C, H, W)``.
     #: None takes any.
     ranks: Optional[Tuple[int, ...]] = None
+    #: How many columns rows and cells need at least: 2 where columns are classes of
+    #: which one is true, since of one alone nothing can be told.
+    least_columns = 1
     #: Whether both sides need one shape; an adapter maps the student's channels then.
     adapts = True
     #: Whether each level of the student has one of the teacher's to go with. Where not,

@@ -58,6 +58,19 @@ def flag(owner: str, name: str, value: bool) -> bool:
     return value
 
 
+def not_all_zero(owner: str, **weights: float) -> None:
+    """Refuse weights of parts that are all zero: the loss would be.
+
+    Raises:
+        ConfigError: They are.
+    """
+    if not any(weights.values()):
+        raise ConfigError(
+            f'{owner}: {" and ".join(weights)} are both 0, so there is nothing to '
+            'learn; set one above 0, or take the loss out.'
+        )
+
+
 def whole(owner: str, name: str, value: int) -> int:
     """Return ``value`` if it is a whole number of at least 1.
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from mmkd.registry import MODELS
 
 from .base import DistillLoss
-from .checks import not_negative, positive
+from .checks import not_all_zero, not_negative, positive
 
 
 def correlation(first: Tensor, second: Tensor, dim: int, eps: float = 1e-8) -> Tensor:
@@ -75,11 +75,15 @@ class DISTLoss(DistillLoss):
 
     over_batch = True
     ranks = (2,)
+    least_columns = 2
 
     def __init__(self, beta: float = 1.0, gamma: float = 1.0, tau: float = 1.0) -> None:
         super().__init__()
         self.beta = not_negative('DISTLoss', 'beta', beta)
         self.gamma = not_negative('DISTLoss', 'gamma', gamma)
+        not_all_zero('DISTLoss', beta=beta, gamma=gamma)
+        # Rows of two columns are always correlated, or always opposite.
+        self.least_columns = 2 if gamma else 3
         self.tau = positive('DISTLoss', 'tau', tau)
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmkd.registry import MODELS
 
-from .checks import not_negative, positive
+from .checks import not_all_zero, not_negative, positive
 from .labelled_loss import LabelledLoss, target_mask
 
 
@@ -101,6 +101,9 @@ class DKDLoss(LabelledLoss):
         super().__init__(soft_targets)
         self.alpha = not_negative('DKDLoss', 'alpha', alpha)
         self.beta = not_negative('DKDLoss', 'beta', beta)
+        not_all_zero('DKDLoss', alpha=alpha, beta=beta)
+        # Of two classes only one is not the target.
+        self.least_columns = 2 if alpha else 3
         self.tau = positive('DKDLoss', 'tau', tau)
 
     def rows(self, student: Tensor, teacher: Tensor, target: Tensor) -> Tensor:

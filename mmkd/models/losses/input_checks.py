@@ -72,6 +72,14 @@ def check_shapes(
                 f'of the student and {of_teacher} of the teacher; bring the '
                 "student's to the teacher's first, as an adapter does."
             )
+    for shape in [*student, *teacher]:
+        if len(shape) in (2, 3) and shape[1] < loss.least_columns:
+            raise ConfigError(
+                f'{where}: this loss learns nothing from fewer than '
+                f'{loss.least_columns} columns, got shape {shape}; compare features, '
+                "such as on='neck' with FitNetLoss, the background of a detector too, "
+                'or models of more classes.'
+            )
 
 
 def check_needs(

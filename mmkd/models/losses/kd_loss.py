@@ -47,6 +47,7 @@ class KDLoss(DistillLoss):
     """
 
     ranks = (2,)
+    least_columns = 2
 
     def __init__(self, tau: float = 4.0) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from mmkd.registry import MODELS
 from ..adapters import ConvAdapter
 from .at_loss import pool_to_smaller
 from .base import DistillLoss
-from .checks import not_negative, whole
+from .checks import not_all_zero, not_negative, whole
 from .levels import LossInputs
 from .numerics import full_precision, promoted
 from .parts.local_learning import LocalLearning
@@ -126,11 +126,10 @@ class LAKDLoss(DistillLoss):
         )
         for name, value in values.items():
             not_negative('LAKDLoss', name, value)
-        if average == maximum == 0:
-            raise ConfigError(
-                'LAKDLoss: average and maximum are both 0, which leaves no activation '
-                'map; give one of them a weight above 0.'
-            )
+        not_all_zero('LAKDLoss', average=average, maximum=maximum)
+        not_all_zero(
+            'LAKDLoss', attention_weight=attention_weight, local_weight=local_weight
+        )
         self.attention_weight = attention_weight
         self.local_weight = local_weight
         self.average = average

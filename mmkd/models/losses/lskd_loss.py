@@ -25,7 +25,8 @@ def standardise(logits: Tensor, eps: float = 1e-7) -> Tensor:
     is as if the deviation were 1 (mmkd; the formula's is of the order ``1 / eps``).
 
     Args:
-        logits (Tensor): Logits ``(N, K)``, at least two classes.
+        logits (Tensor): Logits ``(N, K)``, at least two classes; of two only which is
+            larger is left, which has no gradient.
         eps (float): Added to the deviation. Defaults to 1e-7.
 
     Returns:
@@ -55,7 +56,7 @@ class LSKDLoss(WrappingLoss):
 
     Raises:
         ConfigError: The loss inside cannot be built, or what it would compare are
-            not logits of two or more classes.
+            not logits of three or more classes.
     """
 
     ranks = (2,)
@@ -69,6 +70,8 @@ class LSKDLoss(WrappingLoss):
                 f'LSKDLoss: {type(self.loss).__name__} compares {kinds}; choose a loss '
                 'of rows of logits, such as KDLoss or DKDLoss.'
             )
+        # Of two standardised logits all that is left is which is larger.
+        self.least_columns = max(3, self.loss.least_columns)
         self.eps = positive('LSKDLoss', 'eps', eps)
 
     @property
@@ -79,11 +82,6 @@ class LSKDLoss(WrappingLoss):
     def fit(self, inputs: LossInputs) -> None:
         """Check that logits are compared, then fit the loss inside."""
         super().fit(inputs)
-        if any(shape[1] < 2 for shape in [*inputs.student, *inputs.teacher]):
-            raise ConfigError(
-                f'{inputs.where}: LSKDLoss standardises over the classes, but there is '
-                'one; it needs at least two.'
-            )
         self.loss.fit(inputs)
 
     def compare_levels(

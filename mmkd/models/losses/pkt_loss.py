@@ -54,6 +54,7 @@ class PKTLoss(DistillLoss):
     """
 
     ranks = (2,)
+    least_columns = 2
     adapts = False
     over_batch = True
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from mmkd.registry import MODELS
 
 from .base import DistillLoss
-from .checks import not_negative
+from .checks import not_all_zero, not_negative
 
 
 def rkd_loss(
@@ -85,6 +85,9 @@ class RKDLoss(DistillLoss):
             'RKDLoss', 'distance_weight', distance_weight
         )
         self.angle_weight = not_negative('RKDLoss', 'angle_weight', angle_weight)
+        not_all_zero(
+            'RKDLoss', distance_weight=distance_weight, angle_weight=angle_weight
+        )
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`rkd_loss`."""

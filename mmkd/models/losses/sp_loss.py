@@ -41,6 +41,7 @@ class SPLoss(DistillLoss):
     within the batch of one process.
     """
 
+    least_columns = 2
     adapts = False
     over_batch = True
 

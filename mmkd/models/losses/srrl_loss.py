@@ -9,7 +9,7 @@ from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss
-from .checks import network_of, not_negative, same_channels
+from .checks import network_of, not_all_zero, not_negative, same_channels
 from .levels import LossInputs
 
 
@@ -69,6 +69,11 @@ class SRRLLoss(DistillLoss):
         self.feature_weight = not_negative('SRRLLoss', 'feature_weight', feature_weight)
         self.regression_weight = not_negative(
             'SRRLLoss', 'regression_weight', regression_weight
+        )
+        not_all_zero(
+            'SRRLLoss',
+            feature_weight=feature_weight,
+            regression_weight=regression_weight,
         )
         self._source = None
 

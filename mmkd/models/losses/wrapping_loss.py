@@ -13,6 +13,7 @@ INHERITED = (
     'needs',
     'over_batch',
     'synchronises',
+    'least_columns',
     'adapts',
     'pairs_levels',
     'sum_levels',

@@ -89,11 +89,6 @@ class RoIPairing(Pairing):
         super().__init__(name, student, teacher, *self.heads.values())
         self.student_inputs = [f'{head}.loss_cls' for head in self.heads['student']]
         self.num_classes = student.get_submodule(heads['student'][0]).num_classes
-        if not (background or self.boxes) and self.num_classes == 1:
-            raise ConfigError(
-                f'on={name!r}: background=False leaves one column of a detector of one '
-                'class, which is always equally likely; leave background=False out.'
-            )
 
     def check_labels(self, student: nn.Module, loss: nn.Module, name: str) -> None:
         """Refuse labels that point at a background column which is left out."""
@@ -109,6 +104,9 @@ class RoIPairing(Pairing):
         A cascade ends early when no proposal is left; what a stage that did not run
         would have put out is empty.
         """
+        return [self._columns(tensor) for tensor in self._outputs(taps, role)]
+
+    def _outputs(self, taps, role):
         tensors = []
         for stage, name in zip(self.stages, self.heads[role]):
             if stage == 0 or taps[name].calls:
@@ -122,7 +120,7 @@ class RoIPairing(Pairing):
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return logits ``(R, K + 1)`` or deltas ``(F, 4)`` of each stage."""
-        sides = self.tensors(student, 'student'), self.tensors(teacher, 'teacher')
+        sides = self._outputs(student, 'student'), self._outputs(teacher, 'teacher')
         rows = map(self._select, *sides, self._labels(student, sides[0][0]))
         return Aligned(*(list(column) for column in zip(*rows)))
 
@@ -140,10 +138,13 @@ class RoIPairing(Pairing):
             student, teacher, labels = student[keep], teacher[keep], labels[keep]
         if self.boxes:
             return _of_class(student, labels), _of_class(teacher, labels), None
-        if not self.background:
-            student = student[:, : self.num_classes]
-            teacher = teacher[:, : self.num_classes]
-        return student, teacher, labels
+        return self._columns(student), self._columns(teacher), labels
+
+    def _columns(self, outputs):
+        """What is compared of them: the background's column is the last."""
+        if self.boxes or self.background:
+            return outputs
+        return outputs[:, : self.num_classes]
 
     def _keep(self, teacher, labels):
         """Say which RoIs count; None for all."""

@@ -65,16 +65,13 @@ class RoICellsPairing(RoIPairing):
         """Return the logits ``(R, K + 1, M)`` of all RoIs of each stage that ran."""
         return [
             self._of_cells(taps, role, stage, logits)
-            for stage, logits in enumerate(super().tensors(taps, role))
+            for stage, logits in enumerate(self._outputs(taps, role))
         ]
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return the logits ``(R, K + 1, M)`` of the selected RoIs and their labels."""
         sides = dict(student=student, teacher=teacher)
-        whole = {
-            role: super(RoICellsPairing, self).tensors(taps, role)
-            for role, taps in sides.items()
-        }
+        whole = {role: self._outputs(taps, role) for role, taps in sides.items()}
         aligned = Aligned([], [], [])
         for stage, labels in enumerate(self._labels(student, whole['student'][0])):
             # Chosen first: a cell costs what a RoI does.
@@ -100,8 +97,7 @@ class RoICellsPairing(RoIPairing):
         else:  # a stage that did not run
             count = sum(scale**2 for scale in self.scales)
             every = [logits[:, :, None].expand(-1, -1, count)]
-        every = torch.cat(every, dim=2)
-        return every if self.background else every[:, : self.num_classes]
+        return self._columns(torch.cat(every, dim=2))
 
 
 def _cut(maps, scale):

@@ -221,7 +221,7 @@ def test_eps_must_be_positive():
 
 
 @pytest.mark.parametrize(
-    'shape, message', [((2, 8, 4, 4), r'rows \(N, C\)'), ((2, 1), 'at least two')]
+    'shape, message', [((2, 8, 4, 4), r'rows \(N, C\)'), ((2, 2), 'fewer than 3')]
 )
 def test_only_logits_of_several_classes_fit(shape, message):
     with pytest.raises(ConfigError, match=f'kd: .*{message}'):
