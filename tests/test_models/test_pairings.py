@@ -151,6 +151,16 @@ class TestRoISelection:
         assert torch.equal(student, everything[0][:, :CLASSES])
         assert torch.equal(teacher, everything[1][:, :CLASSES])
 
+    def test_what_learns_is_made_for_what_is_compared(self):
+        """A layer of the loss as wide as the logits without the background."""
+        on = dict(pairing='roi.logits', background=False, select='fg')
+        losses = dict(loss_aekt=dict(type='AEKTLoss', on=on))
+        source = dict(config=self.student, allow_untrained=True)
+        model = Distiller(self.student, losses, teacher=source).train()
+        assert model.terms[0].shapes == [((2, CLASSES), (2, CLASSES))]
+        values = model(**model.data_preprocessor(self.batch, True), mode='loss')
+        assert values['loss_aekt'] > 0
+
     def test_no_object_gives_a_zero_in_the_graph(self):
         empty = detection_batch(objects=(0, 0), classes=CLASSES)
         losses = dict(
@@ -230,11 +240,28 @@ class TestModules:
         )
 
 
+def test_a_detector_of_one_class_has_two_columns_to_compare():
+    kinds = 'AEKT CTKD DIST DKD KD LumiNet MLKD NKD OFA WSLD WTTM'.split()
+    losses = {f'loss_{k}': dict(type=f'{k}Loss', on='roi.logits') for k in kinds}
+    # One column is no distribution, but it is a number.
+    alone = dict(pairing='roi.logits', background=False)
+    losses['loss_fitnet'] = dict(type='FitNetLoss', on=alone)
+    student = toy_detector('faster', 1)
+    teacher = dict(config=student, allow_untrained=True)
+    model = Distiller(student, losses, teacher=teacher, probe_size=64).train()
+    batch = detection_batch(classes=1)
+    values = model(**model.data_preprocessor(batch, True), mode='loss')
+    weight = model.student.roi_head.bbox_head.fc_cls.weight
+    for name in losses:
+        (gradient,) = torch.autograd.grad(values[name], weight, retain_graph=True)
+        assert gradient.isfinite().all() and gradient.abs().max() > 1e-6, name
+
+
 class TestRefusedByName:
     """What would be compared wrongly, or end after hours."""
 
-    def build(self, student, on):
-        losses = dict(loss_kd=dict(type='KDLoss', on=on))
+    def build(self, student, on, kind='KDLoss'):
+        losses = dict(loss_kd=dict(type=kind, on=on))
         teacher = dict(config=student, allow_untrained=True)
         return Distiller(student, losses, teacher=teacher, probe_size=64)
 
@@ -255,6 +282,11 @@ class TestRefusedByName:
         on = dict(pairing='roi.logits', background=False, select='fg')
         with pytest.raises(ConfigError, match='fewer than 2 columns'):
             self.build(toy_detector('faster', 1), on)
+
+    def test_two_classes_without_background_that_are_standardised(self):
+        on = dict(pairing='roi.logits', background=False, select='fg')
+        with pytest.raises(ConfigError, match='fewer than 3 columns'):
+            self.build(toy_detector('faster', 2), on, 'LSKDLoss')
 
     def test_boxes_of_a_batch_without_objects_are_a_zero(self):
         student = toy_detector('faster', CLASSES)

@@ -417,3 +417,121 @@ ROWS = torch.zeros(N, 5)
 def test_what_is_no_tensor_or_of_other_levels_is_refused(arguments, sentence):
     with pytest.raises(ConfigError, match=f'^KDLoss: (the )?{sentence}'):
         losses.KDLoss()(*arguments)
+
+
+rows_or_cells = those(lambda name: len(CASES[name].student) < 4 and name != 'CRDLoss')
+
+
+def narrow(loss, name, columns, rows=N):
+    """The loss of the first columns and rows, and its gradient."""
+    student, teacher = (
+        side.detach()[:rows, :columns].clone()
+        for side in draw(name, dtype=torch.double)
+    )
+    targets = LABELS[:rows] % columns if 'labels' in loss.needs else None
+    if CASES[name].learns:
+        loss.fit_to(student, teacher)
+    value = loss(student.requires_grad_(), teacher, targets)
+    value.backward()
+    return value, student.grad
+
+
+class TestFewColumns:
+    @those(lambda name: build(name).least_columns > 1 and len(CASES[name].student) < 4)
+    @pytest.mark.parametrize('rows', [N, 1, 0])
+    def test_of_which_nothing_is_learned_are_refused(self, name, rows):
+        loss = build(name)
+        fewer = loss.least_columns - 1
+        with pytest.raises(
+            ConfigError, match=f'^{name}: .* fewer than {fewer + 1} col'
+        ):
+            narrow(loss, name, fewer, rows)
+
+    @rows_or_cells
+    def test_as_few_as_may_be_teach(self, name):
+        value, gradient = narrow(build(name), name, build(name).least_columns)
+        assert value.isfinite() and gradient.isfinite().all()
+        assert gradient.abs().max() > 1e-3
+
+    @rows_or_cells
+    @pytest.mark.parametrize('rows', [1, 0])
+    def test_of_one_row_or_none_are_finite(self, name, rows):
+        value, gradient = narrow(build(name), name, build(name).least_columns, rows)
+        assert value.isfinite() and gradient.isfinite().all()
+
+    @pytest.mark.parametrize(
+        'name, arguments',
+        [
+            ('AEKTLoss', dict(explicit_weight=0)),
+            ('DISTLoss', dict(gamma=0)),
+            ('DKDLoss', dict(alpha=0)),
+            ('LSKDLoss', dict(loss=dict(type='KDLoss'))),
+            ('LSKDLoss', dict(loss=dict(type='LumiNetLoss'))),
+        ],
+    )
+    def test_two_are_few_where_three_are_needed(self, name, arguments):
+        with pytest.raises(ConfigError, match='fewer than 3 columns'):
+            narrow(getattr(losses, name)(**arguments), name, 2)
+        _, gradient = narrow(getattr(losses, name)(**arguments), name, 3)
+        assert gradient.abs().max() > 1e-3
+
+    def test_of_features_for_similarities_are_refused(self):
+        with pytest.raises(ConfigError, match='^SPLoss: .* fewer than 2 columns'):
+            losses.SPLoss()(torch.randn(N, 1), torch.randn(N, 3))
+
+    def test_of_unikds_predictions_are_refused(self):
+        sides = [[torch.randn(N, 3, 6, 6), torch.randn(N, 1)] for _ in range(2)]
+        with pytest.raises(ConfigError, match='^UniKDLoss: .* fewer than 2 columns'):
+            losses.UniKDLoss().fit_to(*sides)
+
+
+@pytest.mark.parametrize(
+    'name, arguments',
+    [
+        ('AEKTLoss', dict(explicit_weight=0, implicit_weight=0)),
+        ('DISTLoss', dict(beta=0, gamma=0)),
+        ('DKDLoss', dict(alpha=0, beta=0)),
+        ('LAKDLoss', dict(attention_weight=0, local_weight=0)),
+        ('RKDLoss', dict(distance_weight=0, angle_weight=0)),
+        ('SRRLLoss', dict(feature_weight=0, regression_weight=0)),
+    ],
+)
+def test_parts_that_all_weigh_nothing_are_refused(name, arguments):
+    with pytest.raises(ConfigError, match=f'^{name}: .* both 0, so there is nothing'):
+        getattr(losses, name)(**arguments)
+
+
+#: What a network may put out, of what is drawn.
+HARD = dict(
+    huge=lambda side: side * 1e4,
+    opposite=lambda side: side.sign() * 1e9,
+    tiny=lambda side: side * 1e-30,
+    subnormal=lambda side: side * 1e-42,
+    zeros=lambda side: side * 0,
+    constant=lambda side: side * 0 + 3,
+    equal_rows=lambda side: side[:1].expand_as(side),
+    close=lambda side: side * 1e-7 + 5,
+    far_from_zero=lambda side: side * 1e-3 - 1e4,
+    float16=lambda side: (side * 3e4).clamp(-6e4, 6e4).half(),
+    bfloat16=lambda side: (side * 1e9).bfloat16(),
+)
+
+
+@every
+@pytest.mark.parametrize('kind', HARD)
+def test_hard_numbers_give_finite_ones(name, kind):
+    loss, (student, teacher) = ready(name, torch.float32), draw(name)
+    student, teacher = student.detach().float(), teacher.float()
+    hard = HARD[kind]
+    pairs = [(hard(student), hard(teacher))]
+    if hard(student).dtype == torch.float32:
+        pairs += [(hard(student), teacher), (student, hard(teacher))]
+    if student.shape == teacher.shape:
+        pairs += [(hard(student), hard(student))]
+    for sides in pairs:
+        leaf = sides[0].clone().requires_grad_()
+        value = call(loss, name, leaf, sides[1])
+        value.backward()
+        learned = [parameter.grad for parameter in loss.parameters()]
+        assert value.isfinite()
+        assert all(gradient.isfinite().all() for gradient in [leaf.grad, *learned])
