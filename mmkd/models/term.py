@@ -14,6 +14,7 @@ from .losses.build import build_loss
 from .losses.input_checks import LABELS
 from .losses.levels import LossInputs
 from .pairings import Aligned, build_pairing
+from .pairings.single_label import check_single_label
 from .schedule import Schedule
 from .side_information import SIDE_INFORMATION
 from .taps import Taps
@@ -57,6 +58,7 @@ class Term(nn.Module):
         source: Teacher = teachers[self.teacher]
         self.pairing, self._adapter = build_pairing(on, student, source.model)
         self._check_needs(student)
+        self._check_classes(student, source.model)
         self.adapters = LevelAdapters()
         #: Of both sides' tensors in a dry run, a pair a level; () where one has none.
         self.shapes: List[tuple] = []
@@ -169,6 +171,14 @@ class Term(nn.Module):
                 'that has, such as KDLoss.'
             )
         self.pairing.check_labels(student, self.loss, self.name)
+
+    def _check_classes(self, student, teacher):
+        if not self.loss.of_classes:
+            return
+        where = f'{self.name} ({type(self.loss).__name__})'
+        pairing = self.pairing
+        check_single_label(where, student, pairing.student_outputs, 'student')
+        check_single_label(where, teacher, pairing.teacher_outputs, 'teacher')
 
     def _try(self, student, teacher, where):
         """Compare once, so that a loss that cannot is known before training."""

@@ -257,6 +257,81 @@ def test_a_detector_of_one_class_has_two_columns_to_compare():
         assert gradient.isfinite().all() and gradient.abs().max() > 1e-6, name
 
 
+def with_head(kind, **arguments):
+    student = toy_classifier()
+    width = student.head.in_channels
+    student.head = dict(type=kind, in_channels=width, **arguments)
+    if kind == 'CSRAClsHead':
+        student.pop('neck')
+    return student
+
+
+SEVERAL = dict(
+    linear=with_head('MultiLabelLinearClsHead', num_classes=10),
+    csra=with_head('CSRAClsHead', num_classes=10, num_heads=1, lam=0.1),
+    tasks=with_head(
+        'MultiTaskHead',
+        task_heads=dict(
+            color=dict(type='LinearClsHead', num_classes=3),
+            shape=dict(type='MultiLabelLinearClsHead', num_classes=4),
+        ),
+    ),
+)
+STAGE = dict(
+    pairing='logits',
+    modules=['backbone'],
+    adapter=dict(type='StageClassifierAdapter', width=24),
+)
+MAPS_AND_HEAD = dict(student=['backbone', 'head'], teacher=['backbone', 'head'])
+
+
+@pytest.mark.parametrize('side', ['student', 'teacher', 'both'])
+@pytest.mark.parametrize('head', SEVERAL)
+class TestHeadsOfSeveralLabels:
+    """What they say is no distribution over classes, whatever labels the data has."""
+
+    def build(self, head, side, loss):
+        several, single = SEVERAL[head], toy_classifier()
+        return Distiller(
+            single if side == 'teacher' else several,
+            dict(loss_it=loss),
+            teacher=dict(
+                config=single if side == 'student' else several, allow_untrained=True
+            ),
+            probe_size=32,
+        )
+
+    @pytest.mark.parametrize(
+        'loss',
+        [
+            dict(type='KDLoss', on='logits'),
+            dict(type='FitNetLoss', on='logits'),
+            dict(type='SDDLoss', on='cells.logits'),
+            dict(type='OFALoss', on=STAGE),
+            dict(type='KDLoss', on='head'),
+            dict(type='LSKDLoss', on='head'),
+            dict(type='UniKDLoss', on=MAPS_AND_HEAD),
+        ],
+        ids=lambda loss: f'{loss["type"]}-{str(loss["on"])[:12]}',
+    )
+    def test_are_refused_as_predictions(self, head, side, loss):
+        with pytest.raises(ConfigError, match='says yes or no to|predicts several thi'):
+            self.build(head, side, loss)
+
+    def test_give_features(self, head, side):
+        self.build(head, side, dict(type='FitNetLoss', on='backbone.layer4'))
+
+
+def test_heads_of_one_of_several_tasks_are_compared():
+    several = SEVERAL['tasks']
+    loss = dict(type='KDLoss', on='head.task_heads.color')
+    source = dict(config=several, allow_untrained=True)
+    Distiller(several, dict(loss_it=loss), teacher=source, probe_size=32)
+    with pytest.raises(ConfigError, match='MultiLabelLinearClsHead of the student'):
+        loss = dict(loss, on='head.task_heads.shape')
+        Distiller(several, dict(loss_it=loss), teacher=source, probe_size=32)
+
+
 class TestRefusedByName:
     """What would be compared wrongly, or end after hours."""
 
@@ -314,17 +389,6 @@ class TestRefusedByName:
         if on == 'roi.logits':
             teacher = dict(config=student, allow_untrained=True)
             Distiller(toy_detector('faster', CLASSES), losses, teacher=teacher)
-
-    @pytest.mark.parametrize('role', ['student', 'teacher'])
-    def test_heads_of_several_labels(self, role):
-        many = toy_classifier()
-        many.head = dict(type='MultiLabelLinearClsHead', in_channels=64, num_classes=10)
-        student, teacher = (many, toy_classifier())[:: 1 if role == 'student' else -1]
-        losses = dict(loss_kd=dict(type='KDLoss', on='logits'))
-        with pytest.raises(ConfigError, match=f'of the {role} says yes or no'):
-            Distiller(
-                student, losses, teacher=dict(config=teacher, allow_untrained=True)
-            )
 
     def test_images_with_several_labels(self):
         model = self.build(toy_classifier(), 'logits')

@@ -43,6 +43,9 @@ class DistillLoss(nn.Module):
     #: ``(N, C)``, 3 for logits of cells ``(N, K, M)``, 4 for maps ``(N, C, H, W)``.
     #: None takes any.
     ranks: Optional[Tuple[int, ...]] = None
+    #: Whether columns are classes of which one is true, as in a softmax: multi-label
+    #: heads are refused.
+    of_classes = False
     #: How many columns rows and cells need at least: 2 where columns are classes of
     #: which one is true, since of one alone nothing can be told.
     least_columns = 1

@@ -66,6 +66,7 @@ class CTKDLoss(DistillLoss):
     """
 
     ranks = (2,)
+    of_classes = True
     least_columns = 2
 
     def __init__(

@@ -75,6 +75,7 @@ class DISTLoss(DistillLoss):
 
     over_batch = True
     ranks = (2,)
+    of_classes = True
     least_columns = 2
 
     def __init__(self, beta: float = 1.0, gamma: float = 1.0, tau: float = 1.0) -> None:

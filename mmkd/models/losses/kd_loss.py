@@ -47,6 +47,7 @@ class KDLoss(DistillLoss):
     """
 
     ranks = (2,)
+    of_classes = True
     least_columns = 2
 
     def __init__(self, tau: float = 4.0) -> None:

@@ -63,6 +63,7 @@ class LabelledLoss(DistillLoss):
 
     needs = ('labels',)
     ranks = (2,)
+    of_classes = True
     least_columns = 2
 
     def __init__(self, soft_targets: str = 'error') -> None:

@@ -101,6 +101,7 @@ class LumiNetLoss(DistillLoss):
 
     over_batch = True
     ranks = (2,)
+    of_classes = True
     least_columns = 2
 
     def __init__(

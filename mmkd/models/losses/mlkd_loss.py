@@ -90,6 +90,7 @@ class MLKDLoss(DistillLoss):
 
     over_batch = True
     ranks = (2,)
+    of_classes = True
     least_columns = 2
 
     def __init__(

@@ -103,6 +103,7 @@ class UniKDLoss(DistillLoss):
             deepest level of the student has. Defaults to 512.
     """
 
+    of_classes = True
     least_columns = 2
     adapts = False
     pairs_levels = False

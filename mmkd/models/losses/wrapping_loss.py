@@ -13,6 +13,7 @@ INHERITED = (
     'needs',
     'over_batch',
     'synchronises',
+    'of_classes',
     'least_columns',
     'adapts',
     'pairs_levels',

@@ -55,6 +55,7 @@ class WTTMLoss(DistillLoss):
     """
 
     ranks = (2,)
+    of_classes = True
     least_columns = 2
 
     def __init__(self, gamma: float = 0.1) -> None:

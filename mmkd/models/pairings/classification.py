@@ -4,7 +4,7 @@ import inspect
 from typing import List, Optional, Sequence
 
 import torch
-from mmpretrain.models import MultiLabelClsHead
+from mmpretrain.models import MultiTaskHead
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
@@ -12,6 +12,7 @@ from mmkd.registry import PAIRINGS
 
 from ..taps import Taps
 from .base import Aligned, Pairing
+from .single_label import check_single_label
 
 
 @PAIRINGS.register_module(name='logits')
@@ -43,6 +44,8 @@ class ClassificationPairing(Pairing):
         teacher: nn.Module,
         modules: Optional[Sequence[str]] = None,
     ) -> None:
+        for role, model in dict(student=student, teacher=teacher).items():
+            _check_predictions(name, model, role)
         if modules is None:
             modules = [_logits_module(student, 'student')]
         logits = _logits_module(teacher, 'teacher')
@@ -85,6 +88,17 @@ class ClassificationPairing(Pairing):
         return torch.cat(labels)
 
 
+def _check_predictions(name, model, role):
+    head = getattr(model, 'head', None)
+    if isinstance(head, MultiTaskHead):
+        heads = ', '.join(f"'head.task_heads.{task}'" for task in head.task_heads)
+        raise ConfigError(
+            f'on={name!r}: the MultiTaskHead of the {role} predicts several things; '
+            f'compare modules instead, of {heads}, with a loss that needs no labels.'
+        )
+    check_single_label(f'on={name!r}', model, ['head'], role)
+
+
 def _logits_module(model, role):
     head = getattr(model, 'head', None)
     if head is not None and 'target' in inspect.signature(head.forward).parameters:
@@ -92,12 +106,6 @@ def _logits_module(model, role):
             f"on='logits': the {type(head).__name__} of the {role} changes the logit "
             'of the label while it trains, so that its logits are not what those of '
             "another network are; compare features, such as 'neck'."
-        )
-    if isinstance(head, MultiLabelClsHead):
-        raise ConfigError(
-            f"on='logits': the {type(head).__name__} of the {role} says yes or no to "
-            'each class, and what is compared here are predictions of a single one; '
-            "compare features, such as 'neck'."
         )
     if head is not None:
         return 'head'
