@@ -2,11 +2,15 @@
 
 import difflib
 from collections import Counter
-from typing import Any, Dict, Iterable, List, NamedTuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional
 
+import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
+
+#: torch 2.1 does not say.
+_is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
 
 
 def find_module(model: nn.Module, name: str, role: str) -> nn.Module:
@@ -48,6 +52,10 @@ def tensors(value: Any) -> List[Tensor]:
 class Call(NamedTuple):
     """One recorded call; ``versions`` are those of the output's tensors then.
 
+    They are None inside of what ``torch.compile`` traces: a graph's outputs have
+    versions of their own, which tell nothing of changes in place. The dry run, which is
+    never compiled, has looked for these.
+
     ``args`` and ``kwargs`` are kept only where asked for: they would keep feature
     maps alive that nothing compares.
     """
@@ -55,7 +63,7 @@ class Call(NamedTuple):
     args: tuple
     kwargs: dict
     output: Any
-    versions: List[int]
+    versions: Optional[List[int]]
 
 
 class Tap:
@@ -79,7 +87,10 @@ class Tap:
 
     def record(self, module, args, kwargs, output) -> None:
         """Take one call; a forward hook."""
-        versions = [tensor._version for tensor in tensors(output)]
+        if _is_compiling():
+            versions = None
+        else:
+            versions = [tensor._version for tensor in tensors(output)]
         if not self.inputs:
             args, kwargs = (), {}
         self.calls.append(Call(args, kwargs, output, versions))
@@ -98,10 +109,10 @@ class Tap:
             )
         kept = []
         for call in self.calls:
-            for tensor, version in zip(tensors(call.output), call.versions):
-                if tensor._version != version:
-                    raise ConfigError(self._in_place())
-                kept.append(tensor)
+            put_out = tensors(call.output)
+            if call.versions not in (None, [tensor._version for tensor in put_out]):
+                raise ConfigError(self._in_place())
+            kept += put_out
         if not kept:
             raise ConfigError(
                 f'the {self.role} module {self.name!r} puts out no tensor.'

@@ -71,3 +71,23 @@ def test_an_unknown_name_lists_the_closest():
 def test_nested_outputs_are_flattened():
     first, second = torch.zeros(1), torch.zeros(2)
     assert tensors(([first], dict(a=second), None)) == [first, second]
+
+
+def test_what_was_compiled_is_recorded():
+    """A graph's outputs have versions of their own."""
+    eager, compiled = net(), net()
+    compiled.forward = torch.compile(compiled.forward, backend='aot_eager')
+    for step in range(2):
+        images = torch.randn(3, 4)
+        seen = []
+        for model in (eager, compiled):
+            with Taps(model, ['1', '2'], 'student', inputs=['2']) as taps:
+                model(images)
+            model.zero_grad()
+            (outputs,) = taps['1'].outputs()
+            (outputs.sum() + taps['2'].outputs()[0].sum()).backward()
+            gradient = model[0].weight.grad
+            seen.append([outputs, *taps['2'].outputs(), *taps['2'].calls[0].args])
+            seen[-1].append(gradient.clone())
+        for one, other in zip(*seen):
+            torch.testing.assert_close(one, other)
