@@ -2,18 +2,16 @@
 
 import difflib
 import errno
-import shutil
 import traceback
-from pathlib import Path
 from typing import Any, Iterator, List, Optional, Tuple
 
 from mmengine.registry import OPTIMIZERS
 
 from mmkd.configs import type_of
 from mmkd.errors import MMKDError, first_line
+from mmkd.files import REASONS, output_error
 
-#: Why a file cannot be written or read: of its disk, and of its path.
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO)
+#: Why the path of a file cannot be written or read.
 PATH = (
     *(errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
     *(errno.ENAMETOOLONG, errno.ENOENT),
@@ -63,19 +61,11 @@ def _own(error: MMKDError) -> str:
 
 def _of_file(error: OSError) -> Optional[str]:
     path = error.filename
-    if error.errno not in DISK and (error.errno not in PATH or path is None):
+    if error.errno not in REASONS and (error.errno not in PATH or path is None):
         return None
-    why, advice = error.strerror, 'give another path'
-    if error.errno in DISK:
-        free = shutil.disk_usage(_existing(path)).free / 2**20
-        why, advice = f'{why}, {free:,.0f} MiB are free there', f'make room or {advice}'
-    return f'{path or "a file"} cannot be written or read ({why}); {advice}.'
-
-
-def _existing(path) -> Path:
-    """Return the nearest folder that exists."""
-    path = Path(path if isinstance(path, (str, Path)) else '.').absolute()
-    return next(each for each in (path, *path.parents) if each.exists())
+    if error.errno in REASONS:
+        return str(output_error(error))
+    return f'{path} cannot be written or read ({error.strerror}); give another path.'
 
 
 def _out_of_memory(error):

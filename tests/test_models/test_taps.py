@@ -77,8 +77,7 @@ def test_what_was_compiled_is_recorded():
     """A graph's outputs have versions of their own."""
     eager, compiled = net(), net()
     compiled.forward = torch.compile(compiled.forward, backend='aot_eager')
-    for step in range(2):
-        images = torch.randn(3, 4)
+    for images in torch.randn(2, 3, 4):
         seen = []
         for model in (eager, compiled):
             with Taps(model, ['1', '2'], 'student', inputs=['2']) as taps:

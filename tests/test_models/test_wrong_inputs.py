@@ -149,6 +149,20 @@ def _(tmp_path):
     classifier(dict(type='FitNetLoss', on=[None]))
 
 
+@case('a student that is wrapped', 'the student is wrapped by torch.compile')
+def _(tmp_path):
+    student = torch.compile(MODELS.build(toy_classifier()), backend='eager')
+    teacher = dict(config=toy_classifier(), allow_untrained=True)
+    Distiller(student, dict(loss_kd=KD), teacher=teacher)
+
+
+@case('a part that is wrapped', r'the student \(neck\) is wrapped by torch.compile')
+def _(tmp_path):
+    student = MODELS.build(toy_classifier())
+    student.neck = torch.compile(student.neck, backend='eager')
+    classifier(student=student)
+
+
 @case('a size that is none', 'probe_size must be a number of pixels.*got -4')
 def _(tmp_path):
     teacher = dict(config=toy_classifier(), allow_untrained=True)
