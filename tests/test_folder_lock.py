@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from mmkd.errors import ConfigError
+from mmkd.errors import ConfigError, MMKDError
 from mmkd.files import locked
 
 
@@ -35,10 +35,10 @@ def test_a_link_to_nothing_makes_nothing(folder):
     assert not folder.with_name('absent').exists()
 
 
-@pytest.mark.parametrize('make', [os.mkdir, os.mkfifo])
-def test_what_is_no_file_is_named(folder, make):
+@pytest.mark.parametrize('make, words', [(os.mkdir, 'a folder'), (os.mkfifo, 'a file')])
+def test_what_is_no_file_is_named(folder, make, words):
     make(folder / 'lock')
-    with pytest.raises(ConfigError, match='has to be a file'):
+    with pytest.raises(MMKDError, match=words):
         with locked(folder):
             pass
 

@@ -215,7 +215,7 @@ def test_references_with_fewer_images_than_neighbours(digits, config, tmp_path):
     [
         ('missing.pth', {}, CheckpointError, 'missing.pth'),
         ('OTHER', {}, CheckpointError, 'does not fit second'),
-        ('random@EMPTY', {}, ConfigError, 'no test pipeline'),
+        ('random@EMPTY', {}, ConfigError, 'has no model'),
         ('pixels', dict(layers=['pooled', 'logits']), ConfigError, 'no layers'),
         ('random', dict(layers=['backbone.layer9']), ConfigError, 'backbone.layer4'),
         ('random', dict(input_size=0), ConfigError, 'input_size=0'),

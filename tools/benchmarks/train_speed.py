@@ -37,7 +37,7 @@ from mmkd.records import write_record
 IMAGES = 6400
 
 
-@DATASETS.register_module()
+@DATASETS.register_module(force=True)
 class NoiseImages(BaseDataset):
     """Noise images in memory, of CIFAR's size."""
 
@@ -51,7 +51,7 @@ class NoiseImages(BaseDataset):
         return [dict(img=img, gt_label=label) for img, label in zip(images, labels)]
 
 
-@LOOPS.register_module()
+@LOOPS.register_module(force=True)
 class PausedLoop(EpochBasedTrainLoop):
     """Gets ready as a training does, then trains a batch at a time, when asked."""
 
