@@ -62,6 +62,24 @@ def explained(
         raise kind(f'{what} ({first_line(error)}); {advice}.') from error
 
 
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Begin mmkd's own errors in here with what they are about, if they do not say it.
+
+    Args:
+        what (str): Such as the name of a loss, or the path of a config.
+
+    Raises:
+        MMKDError: Of the same kind.
+    """
+    try:
+        yield
+    except MMKDError as error:
+        if what in str(error):
+            raise
+        raise type(error)(f'{what}: {error}') from error
+
+
 def first_line(error: BaseException) -> str:
     """Return an exception's type and the first line of what it says."""
     text = next(iter(str(error).strip().splitlines()), '').strip().rstrip('.')

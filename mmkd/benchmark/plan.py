@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from mmengine.registry import DATASETS, DefaultScope
-
 from mmkd.configs import (
     datasets_of,
     is_distiller,
@@ -16,7 +14,8 @@ from mmkd.configs import (
     type_of,
 )
 from mmkd.engine.checks import check_batch_size, check_data
-from mmkd.errors import CheckpointError, ConfigError, DataError, explained
+from mmkd.engine.checks.opening import check_contents
+from mmkd.errors import CheckpointError, ConfigError, about
 
 from .cell import Cell
 from .hashes import config_hash, student_hash
@@ -72,19 +71,15 @@ def plan(
     request = json.loads(json.dumps(request))  # as it is read again
     cells = []
     for path in configs:
-        try:
+        with about(path):
             cfg, facts = _prepare(path, out, request)
-        except (ConfigError, CheckpointError) as error:
-            if path in str(error):
-                raise
-            raise type(error)(f'{path}: {error}') from None
         for seed in seeds:
             seeded = copy.deepcopy(cfg)
             seeded.randomness = dict(cfg.get('randomness') or {}, seed=seed)
             own = dict(facts, seed=seed)
             cells.append(Cell(facts['stem'], seed, out, seeded, own))
     check_folder(out, cells, request)
-    _try_data([cell for cell in cells if not cell.result()])
+    check_contents((cell.cfg for cell in cells if not cell.result()), USED)
     return cells
 
 
@@ -135,29 +130,6 @@ def _name(path, cfg):
     if not method or not pair:
         method, pair = Path(path).stem, Path(path).resolve().parent.name
     return own.get('method', method), own.get('pair', pair)
-
-
-def _try_data(cells):
-    """Open each data set once, and read a sample, before many trainings do.
-
-    What makes or downloads itself does so then.
-    """
-    tried = set()
-    for cell in cells:
-        scope = cell.cfg.get('default_scope')
-        for loader in USED:
-            spec = cell.cfg[loader].dataset
-            if (scope, str(spec)) in tried:
-                continue
-            tried.add((scope, str(spec)))
-            what = f'{cell.stem}: the data set of {loader} cannot be read'
-            advice = 'mend it, or what the config says of it'
-            with explained(what, advice, DataError):
-                with DefaultScope.overwrite_default_scope(scope):
-                    dataset = DATASETS.build(spec)
-                    if hasattr(dataset, 'full_init'):
-                        dataset.full_init()
-                    dataset[0]
 
 
 def _prepare_logs(cfg, loop):

@@ -5,11 +5,14 @@ need them import them, and in a tool ``main``, once the arguments are read.
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
 import traceback
 import warnings
+from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
@@ -165,6 +168,26 @@ def _check_values(cfg):
     """Refuse values that a Runner would fail on in NumPy's or the system's words."""
     if Path(cfg.work_dir).exists() and not Path(cfg.work_dir).is_dir():
         raise ConfigError(f'the work dir {cfg.work_dir} is a file; give a folder.')
+    scope = cfg.get('default_scope')
+    if scope is not None and not (isinstance(scope, str) and find_spec(scope)):
+        raise ConfigError(
+            f'default_scope={scope!r} is no installed package; give mmdet, mmpretrain '
+            'or another whose parts the config names.'
+        )
+    level = cfg.get('log_level', 'INFO')
+    if not isinstance(getattr(logging, str(level), level), int):
+        raise ConfigError(f'log_level={level!r} is none; give INFO, WARNING or DEBUG.')
+    for key in chain(*TOGETHER):
+        if not isinstance(cfg.get(key), (dict, list, type(None))) or (
+            key.endswith('dataloader') and isinstance(cfg.get(key), list)
+        ):
+            raise ConfigError(f'{key} must be a dict or None, got {cfg.get(key)!r}.')
+    for key in ('max_epochs', 'max_iters'):
+        length = (cfg.get('train_cfg') or {}).get(key, 1)
+        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+            raise ConfigError(
+                f'train_cfg.{key}={length!r} is no whole number of at least 1.'
+            )
     randomness = cfg.get('randomness') or {}
     if not isinstance(randomness, dict):
         raise ConfigError(f'randomness must be dict(seed=N), got {randomness!r}.')

@@ -8,7 +8,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmkd.construct import construct
-from mmkd.errors import ConfigError
+from mmkd.errors import ConfigError, about
 from mmkd.registry import MODELS
 
 from .checkpoint import keep_student_keys
@@ -96,9 +96,10 @@ class Distiller(BaseModel):
                     "not be 'loss' itself, which is the total; MMEngine adds up what "
                     'is so named.'
                 )
-            self.distill[name] = construct(
-                name, Term, name, self.student, self.teachers, **spec
-            )
+            with about(name):
+                self.distill[name] = construct(
+                    name, Term, name, self.student, self.teachers, **spec
+                )
         teachers = self.teachers.values()
         networks = [each.model for each in teachers if each.input_size is None]
         images = made_up_images(self.student, networks, probe_size)

@@ -7,7 +7,7 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
-from mmkd.errors import explained
+from mmkd.errors import about, explained
 
 from .families import Run, family_of, tried
 from .image_size import pixels, size_of
@@ -110,8 +110,7 @@ def dry_run(
             teacher_pass.finish(taps)
     for term in terms:
         kinds = f'{type(term.loss).__name__}, {type(term.pairing).__name__}'
-        with explained(
-            f'{term.name} ({kinds}) cannot compare what student and teacher put out',
-            'compare other modules in on=, or correct the class that is not from mmkd',
-        ):
+        what = f'{kinds} cannot compare what student and teacher put out'
+        how = 'compare other modules in on=, or correct the class that is not from mmkd'
+        with about(term.name), explained(what, how):
             term.fit(taps, passes[term.teacher].taps, teachers[term.teacher])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmkd.configs import load_config, preprocessed, student_alone
 from mmkd.construct import building
-from mmkd.errors import ConfigError
+from mmkd.errors import ConfigError, about
 
 
 def build_network(
@@ -40,7 +40,8 @@ def build_network(
     """
     source = f' ({config})' if isinstance(config, str) else ''
     if isinstance(config, str):
-        config = load_config(config)
+        with about(name):
+            config = load_config(config)
     if isinstance(config, Config):
         config = config._cfg_dict
     if not isinstance(config, dict):
@@ -76,6 +77,11 @@ def build_student(
     Raises:
         ConfigError: It is no network, or cannot be built.
     """
+    if not isinstance(data_preprocessor, (dict, nn.Module, type(None))):
+        raise ConfigError(
+            f'data_preprocessor must be a dict with its type, got {data_preprocessor!r}'
+            "; leave it out for the student's own."
+        )
     if isinstance(student, dict) and 'type' in student:
         # Building takes parts out of a config.
         spec = preprocessed(copy.deepcopy(student), data_preprocessor)

@@ -21,6 +21,8 @@ NOTHING = (
     'tools/linear_probe.py and tools/analysis (JSON), and for */vis_data/scalars.json '
     'of trainings.'
 )
+#: What is said of a training without anything to show.
+EMPTY = 'has no whole line in the log of its training (*/vis_data/scalars.json).'
 #: What is said of the folders of benchmarks without what is shown of them.
 OUTDATED = (
     'results.csv and curves.csv in {} are of an older mmkd, without results.json, so '
@@ -57,7 +59,7 @@ def write_html_report(
     _check_out(Path(out), names.values())
     amiss: List[str] = []
     artifacts: Dict[Path, Artifact] = {}
-    runs: Dict[Path, str] = {}
+    runs: Dict[str, RunLog] = {}
     places: Dict[Path, str] = {}  # of the artifacts
     for folder, name in names.items():
         results, trainings = read_artifacts(folder, amiss), find_runs(folder)
@@ -68,7 +70,12 @@ def write_html_report(
             amiss.append(f'{name} {NOTHING}')
         artifacts.update(results)
         places.update((p, _shown(p.parent, folder, name)) for p in results)
-        runs.update((p, _shown(p, folder, name)) for p in trainings)
+        for path in trainings:
+            log, place = RunLog(path), _shown(path, folder, name)
+            if log.curves:
+                runs[place] = log
+            else:
+                amiss.append(f'{place} {EMPTY}')
     if not (artifacts or runs):
         raise DataError(' '.join(dict.fromkeys(amiss)))
     titles = [artifact.title for artifact in artifacts.values()]
@@ -79,7 +86,7 @@ def write_html_report(
         results.append((head, _artifact(path, places[path], artifact, amiss)))
     parts = [
         ('Results', results),
-        ('Training runs', run_items({name: RunLog(run) for run, name in runs.items()})),
+        ('Training runs', run_items(runs)),
     ]
     footer = _provenance(names.values())
     title = title or f'Results of {", ".join(names.values())}'

@@ -1,5 +1,6 @@
 """Opening the data of a training: what cannot be read or learned from is said first."""
 
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, Sequence
@@ -19,7 +20,10 @@ from .coco_file import fault_of
 from .images import Images, empty_image, reads_files
 from .labels import Labels, num_classes_of
 from .leaves import infos_of, is_stock, leaves_of, sample_of
+from .samples import check_sample
 
+#: Functions, the Runner's and one here, that open data.
+OPENING = {'build_dataloader', 'check_contents'}
 ADVICE = 'check its data_root, ann_file, data_prefix and pipeline'
 
 
@@ -112,7 +116,9 @@ def reading(runner: Runner) -> Iterator[None]:
 
 def _look(cfg: Config, datasets: Dict[str, Dataset]) -> None:
     check_classes(cfg, datasets)
+    _, num_classes = num_classes_of(student_of(cfg.model))
     for loader, dataset in datasets.items():
+        learns = loader == 'train_dataloader' and num_classes is not None
         labels = Labels(loader)
         for leaf in leaves_of(dataset):
             images = Images(loader, len(leaf)) if reads_files(leaf) else None
@@ -128,7 +134,11 @@ def _look(cfg: Config, datasets: Dict[str, Dataset]) -> None:
             what = f'{loader}: the first sample of {type(leaf).__name__}'
             with explained(f'{what} cannot be prepared', ADVICE, DataError):
                 with isolated_rng():
-                    sample_of(leaf)
+                    sample = sample_of(leaf)
+            learns = loader == 'train_dataloader' and num_classes_of(
+                student_of(cfg.model)
+            )
+            check_sample(sample, what, bool(learns))
     check_same_classes(datasets)
 
 
@@ -138,12 +148,14 @@ def _opened(cfg, loader):
     specs = datasets_of(cfg.get(loader))
     kinds = ' and '.join(type_of(spec) for spec in specs) or 'no data set'
     what = f'{loader}: its data ({kinds}) cannot be opened'
-    with explained(what, ADVICE, DataError):
-        try:
-            yield
-        except MMKDError:
-            raise
-        except Exception as error:
+    try:
+        yield
+    except MMKDError:
+        raise
+    except Exception as error:
+        if not OPENING.intersection(_functions(error)):
+            raise  # of the loop, say
+        with explained(what, ADVICE, DataError):
             for spec in specs:
                 _explain(spec, loader, cfg.get('default_scope'), error)
             raise
@@ -174,11 +186,12 @@ def _explain(spec, loader, scope, error):
 
 def _is_of_loader(error):
     """Whether it came out of a DataLoader, of this process or a worker."""
-    trace, files = error.__traceback__, []
-    while trace is not None:
-        files.append(trace.tb_frame.f_code.co_filename.replace('\\', '/'))
-        trace = trace.tb_next
-    return any('torch/utils/data/' in file for file in files)
+    files = (frame.filename for frame in traceback.extract_tb(error.__traceback__))
+    return any('torch/utils/data/' in file.replace('\\', '/') for file in files)
+
+
+def _functions(error):
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
 
 
 def _cause(error):

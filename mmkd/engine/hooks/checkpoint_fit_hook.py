@@ -1,13 +1,18 @@
 """No training, and no test, of a network that is left random by mistake."""
 
+from typing import Optional
+
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
+from mmengine.runner.base_loop import BaseLoop
 
 from mmkd.checkpoints import EXTRAS, checkpoint_of
 from mmkd.engine.bare_model import bare_model
 from mmkd.errors import CheckpointError
 from mmkd.registry import HOOKS
 
+#: The share of a model's tensors that a training is to find.
+LEAST = 0.5
 ADVICE = (
     'give a checkpoint of this model, or the config that belongs to this checkpoint'
 )
@@ -24,9 +29,9 @@ class CheckpointFitHook(Hook):
         custom_hooks = [dict(type='mmkd.CheckpointFitHook', least=0.1)]
 
     Args:
-        least (float): The share of the model's tensors that has to be in the
+        least (float, optional): The share of the model's tensors that has to be in the
             checkpoint, in name and shape, from 0 to 1. One of them always has to be.
-            Defaults to 0.5.
+            Defaults to 0.5 for a training, and for a test to all parameters.
 
     Raises:
         CheckpointError: There are fewer.
@@ -34,7 +39,7 @@ class CheckpointFitHook(Hook):
 
     priority = 'VERY_HIGH'  # before averaged weights are set to what is loaded
 
-    def __init__(self, least: float = 0.5) -> None:
+    def __init__(self, least: Optional[float] = None) -> None:
         self.least = least
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -60,17 +65,28 @@ class CheckpointFitHook(Hook):
             for key, shape in wanted.items()
         )
 
+        parameters = {name for name, _ in model.named_parameters()}
+        testing = not isinstance(runner._train_loop, BaseLoop)
+
+        # Modules may rename what they load, so nobody knows before.
         def count(_, keys) -> None:
             handle.remove()
             missing = [key for key in keys.missing_keys if _counts(key)]
             self._judge(path, list(wanted), list(fitting), len(missing) + others)
+            lost = sorted(parameters.intersection(missing))
+            if testing and self.least is None and lost:
+                raise CheckpointError(
+                    f'{path} lacks {len(lost)} of the {len(parameters)} parameters of '
+                    f'what is tested, such as {_first(lost)}, which would be random; '
+                    f'{ADVICE}.'
+                )
 
-        # Modules may rename what they load, so nobody knows before.
         handle = model.register_load_state_dict_post_hook(count)
 
     def _judge(self, path, wanted, held, lacking):
         matched = len(wanted) - lacking
-        if matched and matched >= self.least * len(wanted):
+        least = LEAST if self.least is None else self.least
+        if matched and matched >= least * len(wanted):
             return
         raise CheckpointError(
             f"{path} has {matched or 'none'} of the model's {len(wanted)} tensors: it "
