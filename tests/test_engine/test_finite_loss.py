@@ -13,6 +13,7 @@ from mmengine.registry import METRICS, OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
+from mmkd.engine.finite_weights import FiniteWeights
 from mmkd.engine.launch import build_runner
 from mmkd.errors import NonFiniteLossError
 from mmkd.models import Distiller
@@ -401,6 +402,20 @@ def test_any_hook_that_saves_is_stopped(tmp_path):
     assert [path.name for path in tmp_path.glob('*.pth')] == ['0.pth']
 
 
+def weights_in_a_process(rank, store, answers):
+    """Check weights of which one is broken, in the second process."""
+    dist.init_process_group('gloo', f'file://{store}', rank=rank, world_size=2)
+    model = torch.nn.Linear(2, 2)
+    weights = FiniteWeights({'the model': model})
+    model.bias.data[rank:].fill_(float('nan') if rank else 1.0)
+    try:
+        weights.check()
+        answers.put((rank, 'nothing'))
+    except NonFiniteLossError as error:
+        answers.put((rank, str(error)))
+    dist.destroy_process_group()
+
+
 def in_a_process(rank, store, kind, broken, answers):
     """Note losses in each of three steps; one is broken in one process."""
     dist.init_process_group('gloo', f'file://{store}', rank=rank, world_size=2)
@@ -431,12 +446,24 @@ def in_a_process(rank, store, kind, broken, answers):
     ids=['cpu', 'device'],
 )
 def test_all_processes_stop_at_the_same_step(tmp_path, kind, step, cause):
+    broken = 1, 1, 'loss_b'
+    got = answers_of(in_a_process, tmp_path / 'store', kind, broken)
+    assert got[0].startswith(f'{step}: loss_b is not finite in another process;')
+    assert got[1].startswith(f'{step}: loss_b is not finite{cause}')
+
+
+def test_weights_that_are_broken_in_one_process_stop_all(tmp_path):
+    got = answers_of(weights_in_a_process, tmp_path / 'store')
+    assert got[0].startswith('some weights in another process are not finite')
+    assert got[1].startswith('bias of the model is not finite')
+
+
+def answers_of(function, *args):
+    """What two processes answer."""
     context = multiprocessing.get_context('fork')
-    answers, broken = context.Queue(), (1, 1, 'loss_b')
+    answers = context.Queue()
     processes = [
-        context.Process(
-            target=in_a_process, args=(rank, tmp_path / 'store', kind, broken, answers)
-        )
+        context.Process(target=function, args=(rank, *args, answers))
         for rank in range(2)
     ]
     for process in processes:
@@ -444,5 +471,4 @@ def test_all_processes_stop_at_the_same_step(tmp_path, kind, step, cause):
     got = dict(answers.get(timeout=60) for _ in processes)
     for process in processes:
         process.join(60)
-    assert got[0].startswith(f'{step}: loss_b is not finite in another process;')
-    assert got[1].startswith(f'{step}: loss_b is not finite{cause}')
+    return got

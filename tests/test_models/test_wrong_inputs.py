@@ -66,6 +66,14 @@ class PartsLoss(DistillLoss):
 
 
 @MMKD_MODELS.register_module()
+class RootLoss(DistillLoss):
+    """Finite, with a gradient that is not where both sides agree."""
+
+    def compare(self, student, teacher, target=None):
+        return (student - student.detach()).square().sum().sqrt()
+
+
+@MMKD_MODELS.register_module()
 class CuriousLoss(DistillLoss):
     """Asks for what nobody can tell."""
 
@@ -172,6 +180,16 @@ def _(tmp_path):
 @case('a part that would be added twice', "as 'loss_near_kd'.*without 'loss'")
 def _(tmp_path):
     classifier(dict(type='PartsLoss', on='logits'))
+
+
+@case('a value that is never finite', 'the value of the loss is not finite on made-up')
+def _(tmp_path):
+    classifier(dict(KD, tau=1e-40))
+
+
+@case('a gradient that is never finite', 'the gradient of the loss is not finite on ma')
+def _(tmp_path):
+    classifier(dict(type='RootLoss', on='logits'))
 
 
 @case('a need that nobody knows', "needs 'weather', but .* labels, soft_labels, index")
