@@ -1,22 +1,19 @@
-"""Files that a kill leaves whole, and a folder that one process owns.
+"""Files that a kill leaves whole.
 
 All that mmkd writes goes through :func:`write_bytes`. What cannot be written is one
 sentence, and what was there before stays.
 """
 
 import errno
-import fcntl
 import json
 import os
 import shutil
-import stat
 import tempfile
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Iterator, Optional, Union
+from typing import Any, Iterator, Optional, Union
 
-from mmkd.errors import ConfigError, DamagedError, DataError, OutputError
+from mmkd.errors import DamagedError, DataError, OutputError
 
 #: What only a write can meet, by its number: what it means, and what to do.
 REASONS = {
@@ -149,48 +146,6 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-@contextmanager
-def locked(
-    folder: Path,
-    patience: float = 15.0,
-    on_wait: Optional[Callable[[], None]] = None,
-) -> Iterator[int]:
-    """Own a folder, and with it every training that inherits the descriptor.
-
-    Args:
-        folder (Path): Made where it is missing.
-        patience (float): Seconds to wait for the trainings of a killed run to end;
-            ``math.inf`` waits for ever.
-        on_wait (Callable, optional): Called once if there is something to wait for.
-
-    Yields:
-        int: File descriptor that children are to inherit.
-
-    Raises:
-        ConfigError: Another process owns it, or its ``lock`` is no file.
-        OutputError: It cannot be made or written to.
-    """
-    check_writable(folder / 'lock')
-    folder.mkdir(parents=True, exist_ok=True)
-    with _lock_file(folder / 'lock') as file:
-        end = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise ConfigError(
-                        f'{folder} is in use by another run, or by a training that '
-                        'one left behind; wait for it, end it, or give another folder.'
-                    ) from None
-            if on_wait:
-                on_wait()
-                on_wait = None
-            time.sleep(0.2)
-        yield file.fileno()
-
-
 def _is_there(path: Path) -> bool:
     try:
         os.lstat(path)
@@ -219,20 +174,3 @@ def _space(path, size: Optional[int]) -> str:
         place = place.parent
     free = f'{shutil.disk_usage(place).free / 1e6:.1f} MB free'
     return free if size is None else f'{size / 1e6:.1f} MB needed, {free}'
-
-
-def _lock_file(path: Path) -> BinaryIO:
-    """Open a lock, which may be somebody else's doing: neither followed nor changed."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        file = open(os.open(path, flags, 0o666), 'rb', buffering=0)
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file
-        file.close()
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise
-    raise ConfigError(
-        f'{path} is a link or no file, and the lock of {path.parent} has to be a file '
-        'there: delete it, or give another folder.'
-    )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mmkd.errors import DamagedError, DataError, OutputError
-from mmkd.files import check_writable, locked, read_json, write_bytes, write_text
+from mmkd.files import check_writable, read_json, write_bytes, write_text
+from mmkd.locks import locked
 from mmkd.records import read_record, write_record
 
 #: Where each step of a write can fail.

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mmkd.errors import ConfigError, MMKDError
-from mmkd.files import locked
+from mmkd.locks import locked
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from mmengine.config import Config
 from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError, DamagedError
-from mmkd.files import locked, write_text
+from mmkd.files import write_text
+from mmkd.locks import locked
 from mmkd.records import NUMBER, read_record, write_record
 
 ROOT = Path(__file__).resolve().parents[1]

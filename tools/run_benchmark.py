@@ -23,7 +23,7 @@ from pathlib import Path
 from mmkd.engine import arguments
 from mmkd.engine.launch import run
 from mmkd.errors import ConfigError
-from mmkd.files import locked
+from mmkd.locks import locked
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 STOPPED = 'stopped; the same command goes on from here'

@@ -26,7 +26,7 @@ class Job:
     Args:
         cell (Cell): What to train.
         train (Path): ``tools/train.py``.
-        lock (int): Descriptor to inherit, see :func:`mmkd.files.locked`.
+        lock (int): Descriptor to inherit, see :func:`mmkd.locks.locked`.
         env (dict[str, str]): Variables to set.
         gpu (int, optional): The one that ``env`` chooses.
     """

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmkd.files import locked
+from mmkd.locks import locked
 from mmkd.testing import toy_classifier
 from mmkd.visualization import read_scalars
 

@@ -1,6 +1,6 @@
 """Wrong inputs: each gets its sentence, before the first step where it can.
 
-The table is printed by ``pytest tests/test_models/test_wrong_inputs.py -n0 -s -k table``.
+``pytest tests/test_models/test_wrong_inputs.py -n0 -s -k table`` prints the table.
 """
 
 import copy

@@ -14,7 +14,7 @@ import cv2
 import pytest
 import torch
 
-from mmkd.files import locked
+from mmkd.locks import locked
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,7 +114,7 @@ def test_other_settings_are_kept_apart(finished, monkeypatch):
 
 def test_two_do_not_share_a_work_dir(tmp_path, monkeypatch):
     with locked(tmp_path / 'work'):
-        monkeypatch.setattr('mmkd.files.locked', partial(locked, patience=0.1))
+        monkeypatch.setattr('mmkd.locks.locked', partial(locked, patience=0.1))
         error = here(monkeypatch, tmp_path / 'work')
     assert re.fullmatch(r'error: .*/work is in use by another run.*', error)
     assert not (tmp_path / 'work/settings.json').exists()

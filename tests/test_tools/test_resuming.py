@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from mmkd.files import locked
+from mmkd.locks import locked
 from mmkd.testing import toy_classifier
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -36,6 +36,12 @@ def is_stock(leaf: Dataset) -> bool:
     return hasattr(leaf, 'pipeline') and hasattr(leaf, 'prepare_data')
 
 
+def packs(leaf: Dataset) -> bool:
+    """Tell whether it is one of mmdet's or mmpretrain's, whose samples are alike."""
+    packages = {kind.__module__.split('.')[0] for kind in type(leaf).__mro__}
+    return not packages.isdisjoint(('mmdet', 'mmpretrain'))
+
+
 def sample_of(leaf: Dataset):
     """Return the first sample of a data set, which stays as it is.
 

@@ -19,7 +19,7 @@ from .classes import check_classes, check_same_classes
 from .coco_file import fault_of
 from .images import Images, empty_image, reads_files
 from .labels import Labels, num_classes_of
-from .leaves import infos_of, is_stock, leaves_of, sample_of
+from .leaves import infos_of, is_stock, leaves_of, packs, sample_of
 from .samples import check_sample
 
 #: Functions, the Runner's and one here, that open data.
@@ -135,10 +135,8 @@ def _look(cfg: Config, datasets: Dict[str, Dataset]) -> None:
             with explained(f'{what} cannot be prepared', ADVICE, DataError):
                 with isolated_rng():
                     sample = sample_of(leaf)
-            learns = loader == 'train_dataloader' and num_classes_of(
-                student_of(cfg.model)
-            )
-            check_sample(sample, what, bool(learns))
+            if packs(leaf):
+                check_sample(sample, what, learns)
     check_same_classes(datasets)
 
 

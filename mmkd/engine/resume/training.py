@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmkd.errors import CheckpointError
-from mmkd.files import locked
+from mmkd.locks import locked
 from mmkd.processes import is_first
 
 from .differences import compare

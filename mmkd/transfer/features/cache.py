@@ -10,7 +10,8 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmkd.errors import ConfigError, DataError
-from mmkd.files import locked, writable
+from mmkd.files import writable
+from mmkd.locks import locked
 
 from .code_digest import code_digest
 from .extraction import digest, extract, is_whole, stem
