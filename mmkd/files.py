@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Iterator, Optional, Union
+from typing import Any, BinaryIO, Iterator, Optional, Union
 
 from mmkd.errors import DamagedError, DataError, OutputError
 
@@ -43,7 +43,7 @@ def write_bytes(path: Union[str, Path], data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f'{path.name}.part')
         try:
-            with open(part, 'wb') as file:
+            with _new_file(part) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -144,6 +144,14 @@ def read_json(path: Path) -> Any:
         raise DamagedError(
             f'{path} is damaged (no whole JSON: {error}); delete it, and make it again.'
         ) from error
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Create a file; one that a kill left, or a link that somebody put, is removed."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return open(os.open(path, flags, 0o666), 'wb')
 
 
 def _is_there(path: Path) -> bool:

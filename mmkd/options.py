@@ -4,9 +4,11 @@ import difflib
 import functools
 import inspect
 import re
-from typing import Any, FrozenSet, Iterable, Sequence
+from typing import Any, FrozenSet, Iterable, Iterator, Optional, Sequence, Tuple
 
+import mmengine.registry
 from mmengine.config import Config
+from mmengine.registry import Registry
 
 from mmkd.errors import ConfigError, explained
 
@@ -54,7 +56,7 @@ def runner_keys() -> FrozenSet[str]:
         *('runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn'),
         *('broadcast_buffers', 'detect_anomalous_params', 'compile'),
         *('activation_checkpointing', 'efficient_conv_bn_eval'),
-        *('tta_model', 'tta_pipeline', 'custom_imports', 'benchmark'),
+        *('tta_model', 'tta_pipeline', 'custom_imports', 'benchmark', 'published'),
     }
 
 
@@ -82,7 +84,9 @@ def _check(cfg: Config, key: str, value: Any) -> None:
                 'dict(...) in a config.'
             )
         if name not in part:
-            _check_new(part, key, value, where, name)
+            _check_new(part, key, value, where, name, cfg.get('default_scope'))
+        elif not depth:
+            _check_read(cfg, key, value, name)
         part = part.get(name, {})
     if key in cfg and isinstance(part, dict) and value is not None:
         raise ConfigError(
@@ -91,7 +95,37 @@ def _check(cfg: Config, key: str, value: Any) -> None:
         )
 
 
-def _check_new(part, key: str, value: Any, where: str, name: str) -> None:
+def _check_read(cfg: Config, key: str, value: Any, name: str) -> None:
+    """Refuse a variable of the config's text: what it was used for has its value."""
+    if name in runner_keys() or 'runner_type' in cfg:
+        return
+    old = cfg.get(key)
+    places = (place for place, used in _leaves(cfg._cfg_dict) if used == old)
+    use = next((place for place in places if place.split('.')[0] in runner_keys()), '')
+    hint = f', such as {use}={value}' if use else ''
+    raise ConfigError(
+        f'--cfg-options {key}={value}: {name} is a variable of the config, which is '
+        f'filled in where it is used already, so nothing would change; set the values '
+        f'themselves{hint}.'
+    )
+
+
+def _leaves(node: Any, path: str = '') -> Iterator[Tuple[str, Any]]:
+    """Give the values in a config by the options that set them."""
+    if isinstance(node, dict):
+        inside = node.items()
+    elif isinstance(node, (list, tuple)):
+        inside = enumerate(node)
+    else:
+        yield path, node
+        return
+    for name, each in inside:
+        yield from _leaves(each, f'{path}.{name}' if path else str(name))
+
+
+def _check_new(
+    part: dict, key: str, value: Any, where: str, name: str, scope: Optional[str]
+) -> None:
     """Refuse a new name that would be ignored."""
     if not where or where in KEYS:
         known = {*part, *KEYS.get(where, ())} if where else {*part, *runner_keys()}
@@ -107,11 +141,26 @@ def _check_new(part, key: str, value: Any, where: str, name: str) -> None:
     if where.split('.')[-1] in NAMED:
         return
     close = _closest(name, part, ALIKE)
-    if close and close[0] == name[0] and _bare(close) != _bare(name):
+    alike = close and close[0] == name[0] and _bare(close) != _bare(name)
+    if alike and not _takes(part, name, scope):
         raise ConfigError(
             f'--cfg-options {key}={value}: {where} has no {name}; did you mean '
             f'{close}? If both are meant, write {name} into a config.'
         )
+
+
+def _takes(part: dict, name: str, scope: Optional[str]) -> bool:
+    """Whether a class of the part's type has an argument of this name."""
+    kind = part.get('type')
+    for root in vars(mmengine.registry).values() if isinstance(kind, str) else ():
+        if isinstance(root, Registry):
+            with root.switch_scope_and_registry(part.get('_scope_', scope)) as registry:
+                found = registry.get(kind)
+            for base in inspect.getmro(found) if inspect.isclass(found) else ():
+                own = vars(base).get('__init__')
+                if own and name in inspect.signature(own).parameters:
+                    return True
+    return False
 
 
 def _closest(name: str, known: Iterable[str], least: float) -> str:

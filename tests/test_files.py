@@ -214,3 +214,12 @@ class TestRecords:
         with pytest.raises(DamagedError, match=rf'is damaged \(.*{says}.*; go\.') as c:
             read_record(tmp_path / 'a.json', 'mmkd.a/1', dict(x=kind), 'go')
         assert len(sentence(c)) < 300
+
+
+def test_a_link_where_a_file_is_written_first_is_not_followed(tmp_path):
+    victim = tmp_path / 'victim'
+    victim.write_text('years of work')
+    (tmp_path / 'out.json.part').symlink_to(victim)
+    write_text(tmp_path / 'out.json', 'new')
+    assert victim.read_text() == 'years of work'
+    assert (tmp_path / 'out.json').read_text() == 'new'

@@ -101,3 +101,20 @@ def test_a_runner_of_ones_own_may_read_more():
     cfg.runner_type = 'MyRunner'
     merge_options(cfg, dict(rounds=3))
     assert cfg.rounds == 3
+
+
+def test_a_variable_of_the_text_is_filled_in_already():
+    cfg = config()
+    cfg.my_root = cfg.train_dataloader.dataset.data_root = 'data/coco/'
+    with pytest.raises(ConfigError, match='such as train_dataloader.dataset'):
+        merge_options(cfg, {'my_root': 'elsewhere/'})
+    cfg.runner_type = 'Reader'  # may read it
+    merge_options(cfg, {'my_root': 'elsewhere/'})
+
+
+def test_an_argument_of_the_class_is_no_slip():
+    head = dict(type='ConvFCBBoxHead', num_shared_fcs=2, _scope_='mmdet')
+    cfg = Config(dict(model=dict(roi_head=dict(bbox_head=head))))
+    merge_options(cfg, {'model.roi_head.bbox_head.num_shared_convs': 1})
+    with pytest.raises(ConfigError, match='did you mean num_shared_fcs'):
+        merge_options(cfg, {'model.roi_head.bbox_head.num_shared_fc': 1})

@@ -19,6 +19,7 @@ SAFE_GLOBALS = {
     'mmengine.logging.history_buffer.HistoryBuffer': pickled.History,
     'builtins.getattr': pickled.statistic,
     'builtins.bytes': pickled.no_bytes,
+    'mmengine.config.config.ConfigDict': dict,  # of nested class names and the like
     'collections.Counter': Counter,  # milestones; torch < 2.6 does not allow it
     '_codecs.encode': pickled.encode,
     'numpy.ndarray': pickled.Array,

@@ -93,7 +93,9 @@ def _dumping_whole(dump: Callable) -> Callable:
 def _removing_late(save: Callable) -> Callable:
     @functools.wraps(save)
     def saved(self, *args, **kwargs) -> None:
-        backend = self.file_backend
+        backend = getattr(self, 'file_backend', None)
+        if backend is None:  # it saves nothing: nobody trains
+            return save(self, *args, **kwargs)
         self.file_backend = late = LateRemoval(backend)
         try:
             save(self, *args, **kwargs)

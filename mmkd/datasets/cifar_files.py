@@ -123,8 +123,10 @@ class CifarFiles:
         try:
             with path.open('rb') as file:
                 entry = Unpickler(file, encoding='latin1').load()
-            images = np.asarray(entry['data'], np.uint8).reshape(-1, 3, 32, 32)
-            labels = [int(label) for label in entry[self.labels_key]]
+            pixels, labels = np.asarray(entry['data']), list(entry[self.labels_key])
+            if pixels.dtype != np.uint8 or not all(isinstance(x, int) for x in labels):
+                raise ValueError('pixels are no bytes, or labels no whole numbers')
+            images = pixels.reshape(-1, 3, 32, 32)
             if len(images) != len(labels):
                 raise ValueError(f'{len(images)} images, but {len(labels)} labels')
             if unknown := set(labels) - set(range(len(type(self).METAINFO['classes']))):

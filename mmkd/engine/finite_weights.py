@@ -5,7 +5,7 @@ from typing import Dict, Iterator, List
 
 import torch
 from mmengine.dist import all_reduce
-from torch import nn
+from torch import Tensor, nn
 
 from mmkd.errors import NonFiniteLossError
 
@@ -15,7 +15,8 @@ class FiniteWeights:
 
     A gradient that is not finite breaks weights under a loss that is finite, and an
     overflow breaks the running statistics of a batch norm. What was not finite before
-    training, such as a mask of minus infinity, does not count.
+    training, such as a mask of minus infinity, does not count, nor does what no
+    checkpoint keeps.
 
     Args:
         models (dict[str, nn.Module]): By what they are, for the message.
@@ -23,7 +24,10 @@ class FiniteWeights:
 
     def __init__(self, models: Dict[str, nn.Module]) -> None:
         self._models = models
-        self._before = {what: set(_broken(model)) for what, model in models.items()}
+        self._whole = {
+            what: set(_kept(model)).difference(_broken(model))
+            for what, model in models.items()
+        }
 
     def check(self) -> None:
         """Stop all processes, which have to call it, if weights of one are broken.
@@ -48,7 +52,7 @@ class FiniteWeights:
 
     def _new(self) -> Iterator[str]:
         for what, model in self._models.items():
-            names = [name for name in _broken(model) if name not in self._before[what]]
+            names = [name for name in _broken(model) if name in self._whole[what]]
             if names:
                 more = f' and {len(names) - 1} more' if len(names) > 1 else ''
                 yield f'{names[0]}{more} of {what} {"are" if more else "is"}'
@@ -61,13 +65,23 @@ class FiniteWeights:
         )
 
 
-def _broken(model: nn.Module) -> List[str]:
-    """Names of what holds NaN or infinity, read at once."""
-    named = {
+def _kept(model: nn.Module) -> Dict[str, Tensor]:
+    """What a checkpoint keeps of floating point."""
+    passing = {
+        f'{prefix}.{name}' if prefix else name
+        for prefix, module in model.named_modules()
+        for name in module._non_persistent_buffers_set
+    }
+    return {
         name: tensor.detach()
         for name, tensor in chain(model.named_parameters(), model.named_buffers())
-        if tensor.is_floating_point()
+        if tensor.is_floating_point() and name not in passing
     }
+
+
+def _broken(model: nn.Module) -> List[str]:
+    """Names of what holds NaN or infinity, read at once."""
+    named = _kept(model)
     if not named:
         return []
     flags = [tensor.isfinite().all() for tensor in named.values()]

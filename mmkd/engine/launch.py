@@ -148,8 +148,12 @@ def run(main: Callable[[], None], interrupted: str = 'interrupted') -> None:
         end(f'error: {text}', 1)
     dist = sys.modules.get('torch.distributed')
     if dist is not None and dist.is_initialized():
-        # Left to the interpreter's exit, gloo's threads now and then abort it.
         dist.destroy_process_group()
+        # Even so, gloo's threads now and then abort the interpreter's exit.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _as_mmpretrain_loads(cfg):

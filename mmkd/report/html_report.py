@@ -4,7 +4,7 @@ import datetime
 import mimetypes
 from html import escape
 from pathlib import Path, PurePosixPath
-from typing import Dict, Iterable, List, Sequence, Union
+from typing import Dict, Iterable, List, Sequence, Tuple, Union
 
 from mmkd.errors import ConfigError, DataError
 from mmkd.files import check_writable, write_text
@@ -59,7 +59,7 @@ def write_html_report(
     _check_out(Path(out), names.values())
     amiss: List[str] = []
     artifacts: Dict[Path, Artifact] = {}
-    runs: Dict[str, RunLog] = {}
+    runs: Dict[Path, Tuple[str, RunLog]] = {}
     places: Dict[Path, str] = {}  # of the artifacts
     for folder, name in names.items():
         results, trainings = read_artifacts(folder, amiss), find_runs(folder)
@@ -72,11 +72,12 @@ def write_html_report(
         places.update((p, _shown(p.parent, folder, name)) for p in results)
         for path in trainings:
             log, place = RunLog(path), _shown(path, folder, name)
-            if log.curves:
-                runs[place] = log
+            if log.curves or not log.begun:
+                runs[path] = place, log
             else:
                 amiss.append(f'{place} {EMPTY}')
-    if not (artifacts or runs):
+    if not (artifacts or any(log.curves for _, log in runs.values())):
+        amiss += [f'{place} {EMPTY}' for place, _ in runs.values()]
         raise DataError(' '.join(dict.fromkeys(amiss)))
     titles = [artifact.title for artifact in artifacts.values()]
     results = []
@@ -86,7 +87,7 @@ def write_html_report(
         results.append((head, _artifact(path, places[path], artifact, amiss)))
     parts = [
         ('Results', results),
-        ('Training runs', run_items(runs)),
+        ('Training runs', run_items(dict(runs.values()))),
     ]
     footer = _provenance(names.values())
     title = title or f'Results of {", ".join(names.values())}'

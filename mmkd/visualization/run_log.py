@@ -32,9 +32,11 @@ class RunLog:
             often first.
         unit (str): What a validation's step counts, ``'epoch'`` or
             ``'training iterations'``.
+        begun (bool): Whether anything was written, whole or not.
     """
 
     def __init__(self, work_dir: Path) -> None:
+        self.begun = any(path.stat().st_size for path in _files(work_dir))
         values: Dict[str, Dict[int, float]] = {}
         training = set()
         for entry in _entries(work_dir):
@@ -103,8 +105,12 @@ def find_runs(folder: Path) -> List[Path]:
     return sorted({log.parents[2] for log in logs})
 
 
+def _files(work_dir: Path) -> List[Path]:
+    return sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+
+
 def _entries(work_dir: Path) -> Iterator[dict]:
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+    for path in _files(work_dir):
         lines = _text(path).splitlines()
         for number, line in enumerate(lines, start=1):
             entry = _entry(line)
@@ -127,8 +133,8 @@ def _entry(line: str) -> dict:
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    whole = isinstance(entry, dict) and isinstance(entry.get('step'), int)
-    return entry if whole else {}
+    step = entry.get('step') if isinstance(entry, dict) else None
+    return entry if isinstance(step, int) and abs(step) < 2**53 else {}
 
 
 def _is_figure(value) -> bool:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel, BaseModule
@@ -310,6 +311,13 @@ def random_states():
 def test_checkpoints_of_all_times_load_as_they_are(tmp_path, checkpoint):
     torch.save(checkpoint, tmp_path / 'old.pth')
     assert same(safe_load(tmp_path / 'old.pth'), checkpoint)
+
+
+def test_names_as_a_config_nests_them(tmp_path):
+    names = dict(classes=('a',), info=dict(by=dict(name='x')))
+    torch.save(dict(meta=dict(dataset_meta=ConfigDict(names))), tmp_path / 'a.pth')
+    loaded = safe_load(tmp_path / 'a.pth')['meta']['dataset_meta']
+    assert loaded == names and type(loaded['info']['by']) is dict
 
 
 def test_resuming_does_not_execute_a_config_in_the_checkpoint(tmp_path, marker):

@@ -116,3 +116,8 @@ def test_the_best_checkpoint_stays_until_a_better_one_is_saved(runner, tmp_path)
     with pytest.raises(Killed):
         hook._save_best_checkpoint(runner, dict(top1=9.0))
     assert names(tmp_path) == ['best_top1_epoch_2.pth', 'epoch_2.pth']
+
+
+def test_a_hook_that_saves_nothing_is_left_alone():
+    """Of a Runner that validates and does not train."""
+    CheckpointHook()._save_best_checkpoint(SimpleNamespace(), metrics={})

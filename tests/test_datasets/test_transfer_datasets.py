@@ -398,6 +398,8 @@ def test_cifar10_damaged(cifar):
         (dict(labels=[3] * 19), 'data_batch_4 is no CIFAR-10 file .*20 images.* 19 l'),
         (dict(labels=[3] * 19 + [10]), 'it has the label 10'),
         (dict(labels=None), 'is no CIFAR-10 file'),
+        (dict(data=np.full((20, 3072), 0.3)), 'pixels are no bytes'),
+        (dict(labels=[1.7] * 20), 'labels no whole numbers'),
         (dict(filenames=Evil()), r'no CIFAR-10 file .*GLOBAL builtins\.exec'),
     ):
         whole = path.read_bytes()

@@ -472,3 +472,17 @@ def answers_of(function, *args):
     for process in processes:
         process.join(60)
     return got
+
+
+@pytest.mark.parametrize('early', [True, False])
+def test_what_no_checkpoint_keeps_may_be_infinite(early):
+    model = torch.nn.Linear(2, 2)
+    mask = torch.zeros(2)
+    if early:
+        model.register_buffer('mask', mask, persistent=False)
+    weights = FiniteWeights(dict(model=model))
+    model.register_buffer('mask', mask - float('inf'), persistent=False)
+    weights.check()
+    model.weight.data[0, 0] = float('inf')
+    with pytest.raises(NonFiniteLossError, match='weight of model'):
+        weights.check()

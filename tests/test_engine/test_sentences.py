@@ -140,14 +140,14 @@ def caught(function):
 def test_a_file_that_cannot_be_written(number, tmp_path):
     path = tmp_path / 'no/such/file'
     said = sentence(OSError(number, os.strerror(number), str(path)))
-    assert said.startswith(f'{path} cannot be written or read ({os.strerror(number)}')
-    assert said.endswith('give another path.')
-    assert ('MiB are free there' in said) == (number in (errno.ENOSPC, errno.EROFS))
+    assert said.startswith(f'{path} cannot be written')
+    assert said.endswith(('give another path.', 'free some space.', 'it writable.'))
+    assert ('MB free' in said) == (number == errno.ENOSPC)
 
 
 def test_a_disk_that_is_full_without_a_name():
     said = sentence(OSError(errno.ENOSPC, 'No space left on device'))
-    assert said.startswith('a file cannot be written') and 'MiB are free' in said
+    assert said.startswith('A file cannot be written') and 'MB free' in said
 
 
 @pytest.mark.parametrize(

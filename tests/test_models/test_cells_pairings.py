@@ -364,7 +364,7 @@ class TestNetworks:
         head = dict(HEAD, type='StackedLinearClsHead', mid_channels=[8])
         with pytest.raises(ConfigError) as error:
             distiller(student=network(head=head))
-        assert str(error.value) == (
+        assert str(error.value) == 'loss_sdd: ' + (
             "on='cells.logits' needs a head of one linear layer, but the "
             'StackedLinearClsHead of the student has head.layers.0.fc (Linear), '
             "head.layers.1.fc (Linear); choose on='logits'."
@@ -381,7 +381,7 @@ class TestNetworks:
     def test_a_vision_transformer_has_no_map(self, role):
         with pytest.raises(ConfigError) as error:
             distiller(**{role: vit()})
-        assert str(error.value) == (
+        assert str(error.value) == 'loss_sdd: ' + (
             f"on='cells.logits': the head of the {role} does not classify the mean of "
             "the backbone's last map (shape (2, 8)), so cells of it have no logits; "
             'choose a network that averages a map in front of a linear head, or '
@@ -736,7 +736,7 @@ class TestDetectors:
         )
         with pytest.raises(ConfigError) as error:
             detector(student=student)
-        assert str(error.value) == (
+        assert str(error.value) == 'loss_sdd: ' + (
             "on='roi.cells': the box head of the student has batch norms, whose "
             "statistics cells would change; choose on='roi.logits', or a head with "
             'other norms.'

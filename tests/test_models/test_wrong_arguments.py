@@ -242,7 +242,7 @@ class TestOfAnotherProject:
                 return student.nothing()
 
         monkeypatch.setitem(MODELS.module_dict, 'ForeignLoss', ForeignLoss)
-        with pytest.raises(ConfigError, match='loss_kd .ForeignLoss, .*AttributeError'):
+        with pytest.raises(ConfigError, match='loss_kd: ForeignLoss, .*AttributeError'):
             classifier(dict(type='ForeignLoss'))
 
     def test_an_adapter(self, monkeypatch):
@@ -252,7 +252,7 @@ class TestOfAnotherProject:
 
         monkeypatch.setitem(MODELS.module_dict, 'ForeignAdapter', ForeignAdapter)
         on = dict(student='neck', adapter=dict(type='ForeignAdapter'))
-        with pytest.raises(ConfigError, match='loss_kd .FitNetLoss, .*RuntimeError'):
+        with pytest.raises(ConfigError, match='loss_kd: FitNetLoss, .*RuntimeError'):
             classifier(dict(type='FitNetLoss', on=on))
 
     @pytest.mark.parametrize('answer', [None, [3], 'x'])
@@ -265,7 +265,7 @@ class TestOfAnotherProject:
                 return answer
 
         monkeypatch.setitem(PAIRINGS.module_dict, 'foreign', ForeignPairing)
-        with pytest.raises(ConfigError, match='loss_kd .KDLoss, ForeignPairing'):
+        with pytest.raises(ConfigError, match='loss_kd: KDLoss, ForeignPairing'):
             classifier(dict(on='foreign'))
 
     def test_a_pairing_that_cannot_be_made(self, monkeypatch):

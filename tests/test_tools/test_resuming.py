@@ -193,8 +193,8 @@ def test_no_whole_checkpoint_is_no_start_at_the_beginning(resume):
 
 
 def test_no_checkpoint_at_all_starts_at_the_beginning_and_says_so(resume, monkeypatch):
-    """With the weights that the config wants; what was best does not count."""
-    (resume.work_dir / 'epoch_2.pth').rename(resume.work_dir / 'best_top1_epoch_2.pth')
+    """With the weights that the config wants."""
+    (resume.work_dir / 'epoch_2.pth').unlink()
     (resume.work_dir / 'epoch_1.pth').rename(resume.work_dir / 'epoch_1.pth.part')
     wanted = []
     load = staticmethod(wanted.append)
@@ -203,6 +203,21 @@ def test_no_checkpoint_at_all_starts_at_the_beginning_and_says_so(resume, monkey
     assert code is None and wanted == ['some.pth']
     assert 'no checkpoint, so the training starts at the beginning' in printed
     assert iterations(resume.work_dir)[-1] == 4
+
+
+def test_what_was_best_is_named_where_nothing_else_is_there(resume):
+    best = resume.work_dir / 'best_top1_epoch_2.pth'
+    (resume.work_dir / 'epoch_2.pth').rename(best)
+    (resume.work_dir / 'epoch_1.pth').unlink()
+    error, _ = resume()
+    assert f'go on from that with --resume {best}' in error
+
+
+def test_what_is_no_file_is_passed_over(resume):
+    os.mkfifo(resume.work_dir / 'epoch_3.pth')  # reading it would wait for ever
+    resumed, printed = resume()
+    assert resumed == resume.work_dir / 'epoch_2.pth'
+    assert 'epoch_3.pth is no file' in printed
 
 
 def test_numbers_count_not_dates(resume):
@@ -483,6 +498,28 @@ def test_other_classes_of_the_same_number(trained, tmp_path, monkeypatch):
     classes = f'train_dataloader.dataset.classes={names}'
     error = call(monkeypatch, 'train', config, *arguments, classes)
     assert "class 0 was '0' and is '1'" in error
+
+
+@pytest.mark.parametrize(
+    'change, refused',
+    [
+        (dict(param_schedulers=[]), 'does not hold the state of the schedules'),
+        (dict(param_schedulers=[{}]), 'does not hold the state of the schedules'),
+        (dict(meta=dict(epoch=9, iter=99)), 'is of epoch 9, beyond the end'),
+    ],
+)
+def test_a_place_that_the_training_does_not_have(
+    trained, tmp_path, monkeypatch, change, refused
+):
+    config, folder = trained
+    state = torch.load(folder / 'epoch_1.pth', weights_only=False)
+    for key, value in change.items():
+        state[key] = {**state[key], **value} if isinstance(value, dict) else value
+    torch.save(state, tmp_path / 'odd.pth')
+    options = ['train_cfg.max_epochs=2', 'log_level=ERROR']
+    arguments = ['--work-dir', tmp_path / 'odd', '--resume', tmp_path / 'odd.pth']
+    error = call(monkeypatch, 'train', config, *arguments, '--cfg-options', *options)
+    assert refused in error
 
 
 def test_averaged_weights_need_their_hook(folder, tmp_path, monkeypatch):

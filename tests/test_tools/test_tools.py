@@ -179,8 +179,8 @@ def test_errors_are_one_line_and_the_same_before_training(data, refusal):
     printed = tool('train', LUMINET, '--work-dir', data / 'none', *more, status=1)
     line = printed.strip().splitlines()[-1]
     assert line.startswith(
-        "error: on='roi.logit' is no pairing (logits, cells.logits, roi.logits, "
-        'roi.boxes, roi.cells)'
+        "error: loss_luminet: on='roi.logit' is no pairing (logits, cells.logits, "
+        'roi.logits, roi.boxes, roi.cells)'
     )
     assert 'Traceback' not in printed
     assert refusal('inspect_distill', LUMINET, *more) == line

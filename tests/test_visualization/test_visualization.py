@@ -166,3 +166,10 @@ def test_epochs_are_whole():
     )
     ticks = figure.axes[0].get_xticks()
     assert len(ticks) > 1 and all(tick == round(tick) for tick in ticks)
+
+
+def test_a_step_that_no_picture_can_show_is_passed_over(tmp_path):
+    path = tmp_path / '1/vis_data/scalars.json'
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{{"loss": 3, "step": {10**400}}}\n{{"loss": 2, "step": 4}}\n')
+    assert read_scalars(tmp_path, 'loss') == ([4], [2])

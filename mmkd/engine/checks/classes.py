@@ -104,16 +104,24 @@ def _check_file(path, ids, classes, where):
         return
     absent = [name for name in classes if name not in names]
     lacks = f' (the file has no {absent[0]!r})' if absent else ''
-    order = repr(tuple(names))
-    if len(names) > FULL:
-        order = f"the {len(names)} names in the order of the file's categories"
+    advice = f'set metainfo=dict(classes={_order(names)}) in every data set'
+    if absent:
+        advice = (
+            f'give the file a category {absent[0]!r} at its place in that order, or, '
+            'if nothing is to be of that class, take it out of metainfo.classes of '
+            f'every data set and set num_classes to {len(names)}'
+        )
     raise DataError(
         f'{where}: label {label} is {names[label]!r} (id {ids[label]}) in {path}, but '
         f'{classes[label]!r} in metainfo.classes{lacks}: labels follow the order of '
-        "the file's categories, not that of the names; set "
-        f'metainfo=dict(classes={order}) in every data set and num_classes to '
-        f'{len(names)}.'
+        f"the file's categories, not that of the names; {advice}."
     )
+
+
+def _order(names):
+    if len(names) > FULL:
+        return f"the {len(names)} names in the order of the file's categories"
+    return repr(tuple(names))
 
 
 def _check_evaluator(cfg, loader, classes):

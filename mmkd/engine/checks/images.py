@@ -98,7 +98,8 @@ class Images:
             return
         annotated = info.get('width'), info.get('height')
         # Turned by its EXIF orientation, or not, is the reader's choice.
-        if None not in annotated and sorted(annotated) != sorted(size):
+        known = all(annotated)  # VOC's 0 x 0 is none either
+        if known and sorted(annotated) != sorted(size):
             raise DataError(
                 f'{self.loader}: {path} has {size[0]} x {size[1]} pixels, but '
                 f'{annotated[0]} x {annotated[1]} in the annotations, so its boxes lie '

@@ -71,7 +71,7 @@ def _check(spec, loader):
 
 def _check_evaluator(cfg, name):
     evaluators = cfg.get(name) or []
-    for spec in evaluators if isinstance(evaluators, list) else [evaluators]:
+    for spec in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
         ann_file = spec.get('ann_file')
         if ann_file and not _there('', ann_file):
             raise DataError(

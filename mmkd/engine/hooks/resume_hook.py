@@ -4,6 +4,7 @@ from typing import Dict, List, Optional
 
 from mmengine.dist import all_gather_object
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
+from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
 from mmkd.checkpoints import EXTRAS, Checkpoint
@@ -41,6 +42,7 @@ class ResumeHook(Hook):
         path = runner._load_from
         check_training(checkpoint, path)
         _check_processes(checkpoint, path)
+        _check_place(runner, checkpoint, path)
         _check_classes(runner, checkpoint, path)
         if 'ema_state_dict' in checkpoint and not _hooks(runner, EMAHook):
             raise CheckpointError(
@@ -148,6 +150,34 @@ def _check_processes(checkpoint, path):
             f'{path} is not the same for all processes; start them again when nobody '
             'else trains there.'
         )
+
+
+def _check_place(runner, checkpoint, path):
+    """Check that it is not beyond the end, and that schedules know where they are."""
+    meta, loop = checkpoint['meta'], runner.train_loop
+    by_epochs = isinstance(loop, EpochBasedTrainLoop)
+    unit, length = ('epoch', 'max_epochs') if by_epochs else ('iter', 'max_iters')
+    if meta[unit] > getattr(loop, f'_{length}', meta[unit]):
+        raise CheckpointError(
+            f'{path} is of {unit} {meta[unit]}, beyond the end of the training; set '
+            f'train_cfg.{length} above it.'
+        )
+    then, now = checkpoint.get('param_schedulers'), runner.param_schedulers
+    if now and _outline(then) != _outline(now):
+        raise CheckpointError(
+            f'{path} does not hold the state of the schedules in param_scheduler (it '
+            'was saved with save_param_scheduler=False, or is damaged), which would '
+            'begin anew; start a new training from its weights, with load_from and '
+            'without --resume.'
+        )
+
+
+def _outline(schedulers):
+    """How many there are; of a state, only those that tell their step count."""
+    if isinstance(schedulers, dict):
+        return {name: _outline(each) for name, each in schedulers.items()}
+    known = [s for s in schedulers or () if not isinstance(s, dict) or 'last_step' in s]
+    return len(known)
 
 
 def _check_classes(runner, checkpoint, path):

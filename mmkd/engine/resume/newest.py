@@ -1,5 +1,6 @@
 """Finding the checkpoint to go on from."""
 
+import os
 import re
 import string
 import zipfile
@@ -64,8 +65,9 @@ def newest_checkpoint(
         path, why = next(iter(broken.items()))
         raise CheckpointError(
             f'none of the {len(broken)} checkpoints in {path.parent} can be resumed '
-            f'from ({why}); delete them to start at the beginning, or give another '
-            'with --resume PATH.'
+            f'from ({why}); give another with --resume PATH, start a new training '
+            'from weights in another work dir (load_from=PATH), or delete them to '
+            'start at the beginning.'
         )
     newest = max(whole)[-1]
     if broken:
@@ -98,6 +100,8 @@ def read_training(path: Path) -> Dict[str, Any]:
     """
     from mmkd.compat.checkpoints import safe_load
 
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f'{path} is no file; delete it.')
     with explained(f'{path} is damaged', 'delete it', CheckpointError):
         if zipfile.is_zipfile(path):
             # torch does not look whether the numbers are those that were saved.
@@ -126,6 +130,11 @@ def check_training(content: Any, path: Path) -> None:
         for key, called in PARTS.items()
         if not (isinstance(content.get(key), dict) and content[key])
     ]
+    hub = content.get('message_hub') or {}
+    if isinstance(hub, dict) and not all(isinstance(x, dict) for x in hub.values()):
+        missing.append('log history')
+    if not isinstance(content.get('param_schedulers', []), (list, dict)):
+        missing.append('state of the schedules')
     meta = content.get('meta')
     meta = meta if isinstance(meta, dict) else {}
     counts = [meta.get(key) for key in ('epoch', 'iter')]
@@ -155,7 +164,8 @@ def _places(work_dir: Path, hooks: Iterable[dict]) -> List[Tuple[Path, str]]:
         folder = folder_of(hook, work_dir)
         for name in (hook.get('filename_tmpl'), *NAMES) if folder else ():
             if name:
-                places[folder, _pattern(name)] = None
+                below, name = os.path.split(name)
+                places[folder / below, _pattern(name)] = None
     return list(places)
 
 

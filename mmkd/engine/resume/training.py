@@ -1,5 +1,6 @@
 """A training that goes on from where an earlier one stopped, and that is alone."""
 
+import logging
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Iterator, Optional
@@ -14,6 +15,8 @@ from mmkd.processes import is_first
 from .differences import compare
 from .newest import checkpoint_hooks, newest_checkpoint, read_training
 
+#: Settings of CheckpointHook, True by default, without which nobody can resume.
+NEEDED = ('save_optimizer', 'save_param_scheduler')
 PATIENCE = 10.0  # seconds; data loaders of a killed training take up to five
 
 
@@ -31,6 +34,13 @@ def prepare_resuming(cfg: Config, path: Optional[str] = None) -> None:
     """
     path = path or newest_checkpoint(Path(cfg.work_dir), checkpoint_hooks(cfg))
     if path is None:
+        best = sorted(Path(cfg.work_dir).glob('best_*.pth'))
+        if best:
+            raise CheckpointError(
+                f'{cfg.work_dir} holds no checkpoint of an epoch or iteration, only '
+                f'{best[0].name}; go on from that with --resume {best[0]}, or give '
+                'another --work-dir to start at the beginning.'
+            )
         cfg.resume = False
         return _say(
             f'{cfg.work_dir} holds no checkpoint, so the training starts at the '
@@ -53,12 +63,25 @@ def alone(cfg: Config) -> Iterator[None]:
     """
     first = is_first(cfg.get('launcher', 'none'))
     with locked(Path(cfg.work_dir), PATIENCE) if first else nullcontext():
+        _warn_if_for_good(cfg)
         try:
             yield
         except BaseException as error:
             if not _interrupted(error):
                 raise
             raise KeyboardInterrupt(_saved(cfg)) from None
+
+
+def _warn_if_for_good(cfg):
+    """Say so before training where nobody will be able to go on."""
+    for hook in checkpoint_hooks(cfg):
+        off = [key for key in NEEDED if hook.get(key) is False]
+        if off and is_first(cfg.get('launcher', 'none')):
+            print_log(
+                f'{off[0]}=False: no training can go on from these checkpoints.',
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def _interrupted(error: Optional[BaseException]) -> bool:

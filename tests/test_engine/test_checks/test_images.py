@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmkd.engine.checks.images import empty_image, reads_files
+from mmkd.engine.checks.images import Images, empty_image, reads_files
 from mmkd.engine.checks.opening import check_contents
 from mmkd.errors import DataError
 from mmkd.registry import DATASETS
@@ -30,6 +30,14 @@ def of_validation(cfg, tmp_path):
         (folder / path.name).write_bytes(path.read_bytes())
     cfg.train_dataloader.dataset.data_prefix.img = 'train'
     return cfg
+
+
+def test_a_size_of_0_is_none(tmp_path):
+    """As VOC's files write it where nobody knew."""
+    cv2.imwrite(str(tmp_path / '1.png'), np.zeros((8, 8, 3), np.uint8))
+    images = Images('train_dataloader', 1)
+    images.add(dict(img_path=str(tmp_path / '1.png'), width=0, height=0))
+    images.check()
 
 
 @pytest.mark.parametrize('loader', ['train', 'val'])
