@@ -198,3 +198,24 @@ def test_of_epochs_and_iterations_the_furthest_counts(tmp_path):
     save(tmp_path / 'best_top1_epoch_11.pth', 11, 110)
     save(tmp_path / 'epoch_11-abcdef.pth', 11, 110)
     assert newest_checkpoint(tmp_path).name == 'iter_105.pth'
+
+
+def test_names_with_a_folder_in_them(tmp_path):
+    (tmp_path / 'run').mkdir()
+    save(tmp_path / 'run/ck_2.pth', 2, 20)
+    hook = dict(type='CheckpointHook', filename_tmpl='run/ck_{}.pth')
+    assert newest_checkpoint(tmp_path, [hook]) == tmp_path / 'run/ck_2.pth'
+
+
+def test_what_a_hook_does_not_save_is_told_before(tmp_path, monkeypatch):
+    told = []
+
+    def tell(text, **kwargs):
+        told.append(text)
+
+    monkeypatch.setattr('mmkd.engine.resume.training.print_log', tell)
+    for value in (True, False):
+        hooks = dict(checkpoint=dict(type='CheckpointHook', save_optimizer=value))
+        with alone(Config(dict(work_dir=str(tmp_path), default_hooks=hooks))):
+            assert bool(told) is not value
+    assert 'save_optimizer=False: no training can go on' in told[0]
