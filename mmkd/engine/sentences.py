@@ -18,6 +18,8 @@ PATH = (
 )
 #: How torch begins where memory of a CPU is over.
 NO_MEMORY = '[enforce fail at alloc_cpu'
+#: How MMEngine says that a config is no Python when written out.
+NO_TEXT = 'Failed to format the config file'
 #: Files of MMEngine, by the end of their paths.
 BUILDERS = 'mmengine/registry/build_functions.py'
 OPTIMIZER = 'mmengine/optim/optimizer/default_constructor.py'
@@ -46,6 +48,11 @@ def sentence(error: BaseException) -> Optional[str]:
         return (
             f'there is not enough memory ({_short(error)}); lower the batch size or '
             'the size of images.'
+        )
+    if isinstance(error, SyntaxError) and NO_TEXT in str(error):
+        return (
+            'the config cannot be written as text, since a value in it is an object, '
+            'such as a function; give that by its name, or build it where it is used.'
         )
     error = _origin(error)
     return _of_part(error) or _of_runner(error)

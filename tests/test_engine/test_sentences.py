@@ -145,6 +145,13 @@ def test_a_file_that_cannot_be_written(number, tmp_path):
     assert ('MB free' in said) == (number == errno.ENOSPC)
 
 
+def test_a_config_with_a_function_in_it():
+    cfg = Config(dict(scale=lambda image: image))
+    with pytest.raises(SyntaxError) as caught:
+        cfg.pretty_text  # noqa: B018
+    assert 'such as a function' in sentence(caught.value)
+
+
 def test_a_disk_that_is_full_without_a_name():
     said = sentence(OSError(errno.ENOSPC, 'No space left on device'))
     assert said.startswith('A file cannot be written') and 'MB free' in said
