@@ -17,6 +17,8 @@ from mmengine.fileio import FileClient, LocalBackend, register_backend
 from mmkd.files import write_bytes, write_text
 
 PathLike = Union[str, os.PathLike]
+#: In checkpoints: names of those that were to be removed once it was saved.
+SUPERSEDED = 'superseded_ckpts'
 
 
 class WholeFilesBackend(LocalBackend):
@@ -32,10 +34,16 @@ class WholeFilesBackend(LocalBackend):
 
 
 class LateRemoval:
-    """A file backend that only notes what is to be removed."""
+    """A file backend that only notes what is to be removed.
 
-    def __init__(self, backend) -> None:
-        self._backend = backend
+    Args:
+        backend: The one that removes.
+        hub (MessageHub, optional): Whose state the next checkpoint gets: it takes the
+            names along, for a run that is killed before they are removed.
+    """
+
+    def __init__(self, backend, hub=None) -> None:
+        self._backend, self._hub = backend, hub
         self._noted: List[Tuple[Callable, str]] = []
 
     def __getattr__(self, name: str):
@@ -43,11 +51,17 @@ class LateRemoval:
 
     def remove(self, filepath: PathLike) -> None:
         """Note a file."""
-        self._noted.append((self._backend.remove, str(filepath)))
+        self._note(self._backend.remove, str(filepath))
 
     def rmtree(self, dir_path: PathLike) -> None:
         """Note a folder."""
-        self._noted.append((self._backend.rmtree, str(dir_path)))
+        self._note(self._backend.rmtree, str(dir_path))
+
+    def _note(self, remove: Callable, path: str) -> None:
+        self._noted.append((remove, path))
+        if self._hub is not None:
+            names = [os.path.basename(path) for _, path in self._noted]
+            self._hub.update_info(SUPERSEDED, names)
 
     def catch_up(self, keep: List[str]) -> None:
         """Remove what was noted and is none of these."""
@@ -92,13 +106,14 @@ def _dumping_whole(dump: Callable) -> Callable:
 
 def _removing_late(save: Callable) -> Callable:
     @functools.wraps(save)
-    def saved(self, *args, **kwargs) -> None:
+    def saved(self, runner, *args, **kwargs) -> None:
         backend = getattr(self, 'file_backend', None)
         if backend is None:  # it saves nothing: nobody trains
-            return save(self, *args, **kwargs)
-        self.file_backend = late = LateRemoval(backend)
+            return save(self, runner, *args, **kwargs)
+        late = LateRemoval(backend, getattr(runner, 'message_hub', None))
+        self.file_backend = late
         try:
-            save(self, *args, **kwargs)
+            save(self, runner, *args, **kwargs)
         finally:
             self.file_backend = backend
         best = [getattr(self, 'best_ckpt_path', None)]

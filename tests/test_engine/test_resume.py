@@ -13,6 +13,7 @@ from mmkd.engine.resume import alone, newest_checkpoint
 from mmkd.engine.resume.carry import carry_over
 from mmkd.engine.resume.config_text import read_literals
 from mmkd.engine.resume.differences import differences
+from mmkd.engine.resume.newest import remove_superseded
 from mmkd.errors import CheckpointError
 
 ODD = dict(
@@ -219,3 +220,15 @@ def test_what_a_hook_does_not_save_is_told_before(tmp_path, monkeypatch):
         with alone(Config(dict(work_dir=str(tmp_path), default_hooks=hooks))):
             assert bool(told) is not value
     assert 'save_optimizer=False: no training can go on' in told[0]
+
+
+def test_older_checkpoints_that_were_to_be_removed(tmp_path):
+    names = ['epoch_2.pth', 'epoch_4.pth', 'best_epoch_1.pth', '../epoch_1.pth']
+    folder = tmp_path / 'work'
+    folder.mkdir()
+    for name in [*names, 'epoch_1.pth']:
+        (folder / name).touch()
+    remove_superseded(folder, 'epoch_{}.pth', [*names, 'epoch_0.pth'], 3)
+    assert not (folder / 'epoch_2.pth').exists()
+    kept = [*names[1:], 'epoch_1.pth']
+    assert all((folder / name).exists() for name in kept)

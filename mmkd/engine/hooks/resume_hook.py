@@ -2,16 +2,17 @@
 
 from typing import Dict, List, Optional
 
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
 from mmkd.checkpoints import EXTRAS, Checkpoint
+from mmkd.compat.whole_files import SUPERSEDED
 from mmkd.engine.bare_model import bare_model
 from mmkd.engine.resume.carry import carry_over, check_groups
 from mmkd.engine.resume.differences import Difference, differences, listed
-from mmkd.engine.resume.newest import check_training, folder_of
+from mmkd.engine.resume.newest import check_training, folder_of, remove_superseded
 from mmkd.errors import CheckpointError
 from mmkd.registry import HOOKS
 
@@ -69,7 +70,7 @@ class ResumeHook(Hook):
                 carry_over(runner, checkpoint, list(then))
             optimizer = runner.optim_wrapper.optimizer
             check_groups(checkpoint['optimizer'], optimizer.param_groups)
-        _stay_here(runner, checkpoint['message_hub'])
+        _stay_here(runner, checkpoint)
 
     def _check_losses(self, runner, then, now, path):
         added = [name for name in now if name not in then]
@@ -197,13 +198,20 @@ def _check_classes(runner, checkpoint, path):
     )
 
 
-def _stay_here(runner, hub):
-    """Have the best checkpoint be the one in this work dir, if this is a copy."""
+def _stay_here(runner, checkpoint):
+    """Have the best checkpoint be the one in this work dir, if this is a copy.
+
+    And remove there what a kill kept from being removed.
+    """
     hooks = _hooks(runner, CheckpointHook)
     folder = folder_of(vars(hooks[0]), runner.work_dir) if hooks else None
     if folder is None:
         return
-    info = hub.get('runtime_info', {})
+    info = checkpoint['message_hub'].get('runtime_info', {})
+    if is_main_process() and hooks[0].max_keep_ckpts > 0:
+        step = checkpoint['meta']['epoch' if hooks[0].by_epoch else 'iter']
+        names = info.get(SUPERSEDED, ())
+        remove_superseded(folder, hooks[0].filename_tmpl, names, step)
     for key, value in info.items():
         if isinstance(value, str) and (
             key == 'last_ckpt' or key.startswith('best_ckpt')

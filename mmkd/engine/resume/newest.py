@@ -148,6 +148,23 @@ def check_training(content: Any, path: Path) -> None:
         )
 
 
+def remove_superseded(
+    folder: Path, template: str, names: Iterable[str], step: int
+) -> None:
+    """Remove older checkpoints that a kill kept from being removed.
+
+    Args:
+        folder (Path): Where they are.
+        template (str): As of ``CheckpointHook``; what is named otherwise stays.
+        names (Iterable[str]): What was to be removed.
+        step (int): Of the checkpoint that a training goes on from.
+    """
+    for name in map(str, names):
+        match = re.fullmatch(_pattern(template), name)
+        if match and int(match.group(1)) < step:
+            (folder / name).unlink(missing_ok=True)
+
+
 def folder_of(hook: dict, work_dir: Path) -> Optional[Path]:
     """Return where a hook saves, as MMEngine does; None where that is no folder."""
     out = str(hook.get('out_dir') or work_dir)
