@@ -71,7 +71,6 @@ class Distiller(BaseModel):
         super().__init__()
         del self.data_preprocessor  # the student's, through __getattr__
         self.student = build_student(student, data_preprocessor)
-        _check_not_wrapped(self.student)
         self.teachers: Dict[str, Teacher] = {}
         self.distill = nn.ModuleDict()
         if _check_entries('losses', losses):
@@ -198,19 +197,6 @@ class Distiller(BaseModel):
 def _read_losses(distiller, *_):
     """Keep a broken state from being saved; only the process that saves comes here."""
     distiller._finite.read_alone()
-
-
-def _check_not_wrapped(student):
-    """Refuse what ``torch.compile(module)`` makes: it renames the weights in it."""
-    for name, _ in student.named_modules():
-        if '_orig_mod' in name.split('.'):
-            part = name.partition('_orig_mod')[0].rstrip('.')
-            raise ConfigError(
-                f'the student{f" ({part})" if part else ""} is wrapped by '
-                'torch.compile, which renames its weights, so that no stock tool loads '
-                'its checkpoint; give it as it was, and compile=True in the config, '
-                'or AccelerateHook(compile=True).'
-            )
 
 
 def _named(teacher, teachers):

@@ -95,6 +95,7 @@ def build_student(
             f'student=_base_.model, or a network; got {got}.'
         )
     check_preprocesses(student, 'the student')
+    _check_not_wrapped(student)
     return student
 
 
@@ -111,6 +112,19 @@ def check_preprocesses(model: nn.Module, whose: str) -> None:
             'data_preprocessor; give an mmpretrain classifier or an mmdet detector, '
             "such as dict(type='ImageClassifier', backbone=..., head=...)."
         )
+
+
+def _check_not_wrapped(student):
+    """Refuse what ``torch.compile(module)`` makes: it renames the weights in it."""
+    for name, _ in student.named_modules():
+        if '_orig_mod' in name.split('.'):
+            part = name.partition('_orig_mod')[0].rstrip('.')
+            raise ConfigError(
+                f'the student{f" ({part})" if part else ""} is wrapped by '
+                'torch.compile, which renames its weights, so that no stock tool loads '
+                'its checkpoint; give it as it was, and compile=True in the config, '
+                'or AccelerateHook(compile=True).'
+            )
 
 
 def pooled(model: nn.Module, inputs: Tensor) -> Tensor:
