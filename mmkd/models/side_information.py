@@ -42,6 +42,18 @@ def image_shapes(
     return [tuple(sample.img_shape[:2]) for sample in samples]
 
 
+def padded_shapes(
+    samples: Sequence, device: torch.device, owner: str
+) -> List[Tuple[int, int]]:
+    """Return height and width of the batch that each image was padded to.
+
+    Raises:
+        ConfigError: The samples do not say.
+    """
+    _check(samples, 'batch_input_shape', owner, 'how large the padded batch is')
+    return [tuple(sample.batch_input_shape[:2]) for sample in samples]
+
+
 def boxes(samples: Sequence, device: torch.device, owner: str) -> List[Tensor]:
     """Return the true boxes ``(G, 4)`` of each image, in pixels of the input.
 
@@ -57,7 +69,10 @@ def boxes(samples: Sequence, device: torch.device, owner: str) -> List[Tensor]:
 #: By the name in :attr:`.DistillLoss.needs`; each takes the samples, a device and the
 #: name of who asks.
 SIDE_INFORMATION: Dict[str, Callable] = dict(
-    index=sample_indices, image_shape=image_shapes, boxes=boxes
+    index=sample_indices,
+    image_shape=image_shapes,
+    padded_shape=padded_shapes,
+    boxes=boxes,
 )
 
 

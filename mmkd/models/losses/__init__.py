@@ -5,18 +5,22 @@ from .at_loss import ATLoss
 from .base import DistillLoss
 from .crd_loss import CRDLoss
 from .ctkd_loss import CTKDLoss
+from .cwd_loss import CWDLoss
 from .dist_loss import DISTLoss
 from .dkd_loss import DKDLoss
+from .fgd_loss import FGDLoss
 from .fitnet_loss import FitNetLoss
 from .kd_loss import KDLoss
 from .lakd_loss import LAKDLoss
 from .lskd_loss import LSKDLoss
 from .luminet_loss import LumiNetLoss
+from .mgd_loss import MGDLoss
 from .mlkd_loss import MLKDLoss
 from .nkd_loss import NKDLoss
 from .nst_loss import NSTLoss
 from .ofa_loss import OFALoss
 from .ofd_loss import OFDLoss
+from .pkd_loss import PKDLoss
 from .pkt_loss import PKTLoss
 from .review_kd_loss import ReviewKDLoss
 from .rkd_loss import RKDLoss
@@ -32,19 +36,23 @@ __all__ = [
     'ATLoss',
     'CRDLoss',
     'CTKDLoss',
+    'CWDLoss',
     'DISTLoss',
     'DKDLoss',
     'DistillLoss',
+    'FGDLoss',
     'FitNetLoss',
     'KDLoss',
     'LAKDLoss',
     'LSKDLoss',
     'LumiNetLoss',
+    'MGDLoss',
     'MLKDLoss',
     'NKDLoss',
     'NSTLoss',
     'OFALoss',
     'OFDLoss',
+    'PKDLoss',
     'PKTLoss',
     'RKDLoss',
     'ReviewKDLoss',

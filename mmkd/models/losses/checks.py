@@ -65,8 +65,9 @@ def not_all_zero(owner: str, **weights: float) -> None:
         ConfigError: They are.
     """
     if not any(weights.values()):
+        every = 'both' if len(weights) == 2 else 'all'
         raise ConfigError(
-            f'{owner}: {" and ".join(weights)} are both 0, so there is nothing to '
+            f'{owner}: {" and ".join(weights)} are {every} 0, so there is nothing to '
             'learn; set one above 0, or take the loss out.'
         )
 

@@ -1,0 +1,62 @@
+"""Where on a map the objects are, for FGD."""
+
+from typing import Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from ..numerics import promoted
+
+
+def object_masks(
+    boxes: Sequence[Tensor], sizes: Sequence[Tuple[int, int]], size: Tuple[int, int]
+) -> Tuple[Tensor, Tensor]:
+    """Return weights of foreground and background of each image's cells.
+
+    A box covers the cells from that of its upper left corner, rounded down, to that of
+    its lower right one, rounded up, both included. Each of them weighs one over their
+    number, so that a box weighs 1 however large it is, and less if a part of it lies
+    beyond the map; where boxes overlap, the largest weight (that of the smallest box)
+    counts. Cells that no box covers share a weight of 1.
+
+    Nothing is read of the boxes, which may lie on a GPU.
+
+    Args:
+        boxes (Sequence[Tensor]): ``(G, 4)`` of each image, ``(x1, y1, x2, y2)``.
+        sizes (Sequence[tuple[int, int]]): Height and width of what the map shows of
+            each image, in pixels.
+        size (tuple[int, int]): Height and width of the map.
+
+    Returns:
+        tuple[Tensor, Tensor]: Foreground and background, ``(N, H, W)`` each.
+    """
+    # First times, then divided: at the edge of a cell the result is exact.
+    scaled = [
+        torch.stack(
+            [
+                promoted(own)[:, axis::2] * size[1 - axis] / image[1 - axis]
+                for axis in (0, 1)
+            ]
+        )
+        for own, image in zip(boxes, sizes)
+    ]
+    low, high = torch.cat(scaled, dim=1).unbind(dim=2)
+    low, high = low.floor(), high.ceil()
+    on_x, on_y = (_covered(low[axis], high[axis], size[1 - axis]) for axis in (0, 1))
+    area = (high - low + 1).prod(dim=0)[:, None, None]
+    weight = torch.where(on_y[:, :, None] & on_x[:, None], 1 / area, 0.0)
+    counts = [len(own) for own in boxes]
+    foreground = torch.stack([_largest(own) for own in weight.split(counts)])
+    background = (foreground == 0).to(foreground.dtype)
+    total = background.sum(dim=(1, 2), keepdim=True)
+    return foreground, background / total.clamp(min=1)
+
+
+def _covered(low, high, length):
+    """Whether each box covers each of the rows, or columns, of a map: ``(G, L)``."""
+    cells = torch.arange(length, device=low.device)
+    return (low[:, None] <= cells) & (cells <= high[:, None])
+
+
+def _largest(weight):
+    return weight.amax(dim=0) if len(weight) else weight.sum(dim=0)
