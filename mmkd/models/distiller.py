@@ -74,9 +74,10 @@ class Distiller(BaseModel):
         self.teachers: Dict[str, Teacher] = {}
         self.distill = nn.ModuleDict()
         if _check_entries('losses', losses):
-            # Teachers and adapters draw random numbers; the student's initialisation
-            # and the data must not change with them.
-            with isolated_rng():
+            # Teachers, adapters and trials of losses draw random numbers; the student's
+            # initialisation and the data must not change with them.
+            parameter = next(self.student.parameters(), torch.empty(0))
+            with isolated_rng(parameter.device):
                 self._build_terms(losses, _named(teacher, teachers), probe_size)
         self._finite = FiniteCheck()
         self._random = RandomStream('losses')

@@ -113,4 +113,5 @@ def dry_run(
         what = f'{kinds} cannot compare what student and teacher put out'
         how = 'compare other modules in on=, or correct the class that is not from mmkd'
         with about(term.name), explained(what, how):
-            term.fit(taps, passes[term.teacher].taps, teachers[term.teacher])
+            answers = passes[term.teacher].taps
+            term.fit(taps, answers, teachers[term.teacher], samples)

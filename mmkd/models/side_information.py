@@ -7,6 +7,16 @@ from torch import Tensor
 
 from mmkd.errors import ConfigError
 
+#: What to do about samples that lack something.
+PACKED = (
+    "add {!r} to the meta_keys of the pipeline's packing transform (PackInputs has it "
+    'by default), or train on data that has it'
+)
+DETECTOR = (
+    'train a detector of mmdet on data with boxes, whose pipeline and preprocessor '
+    'note it, or choose a loss that needs none'
+)
+
 
 def sample_indices(samples: Sequence, device: torch.device, owner: str) -> Tensor:
     """Return the index ``(N,)`` in its data set of each sample, without waiting.
@@ -22,7 +32,7 @@ def sample_indices(samples: Sequence, device: torch.device, owner: str) -> Tenso
     Raises:
         ConfigError: The samples carry no number.
     """
-    _check(samples, 'sample_idx', owner, 'which image is which')
+    _check(samples, 'sample_idx', owner, 'which image is which', PACKED)
     indices = torch.tensor([sample.sample_idx for sample in samples])
     if device.type == 'cuda':
         # Only from pinned memory does a copy not wait for the device.
@@ -38,7 +48,7 @@ def image_shapes(
     Raises:
         ConfigError: The samples do not say.
     """
-    _check(samples, 'img_shape', owner, 'how large each image is')
+    _check(samples, 'img_shape', owner, 'how large each image is', PACKED)
     return [tuple(sample.img_shape[:2]) for sample in samples]
 
 
@@ -50,7 +60,8 @@ def padded_shapes(
     Raises:
         ConfigError: The samples do not say.
     """
-    _check(samples, 'batch_input_shape', owner, 'how large the padded batch is')
+    what = 'how large the padded batch is'
+    _check(samples, 'batch_input_shape', owner, what, DETECTOR)
     return [tuple(sample.batch_input_shape[:2]) for sample in samples]
 
 
@@ -60,8 +71,10 @@ def boxes(samples: Sequence, device: torch.device, owner: str) -> List[Tensor]:
     Raises:
         ConfigError: The samples have none.
     """
-    _check(samples, 'gt_instances', owner, 'the true boxes')
-    every = [sample.gt_instances.bboxes for sample in samples]
+    _check(samples, 'gt_instances', owner, 'the true boxes', DETECTOR)
+    truth = [sample.gt_instances for sample in samples]
+    _check(truth, 'bboxes', owner, 'the true boxes', DETECTOR)
+    every = [each.bboxes for each in truth]
     # mmdet wraps them in a class of its own where its pipeline says so.
     return [getattr(each, 'tensor', each).to(device) for each in every]
 
@@ -76,10 +89,9 @@ SIDE_INFORMATION: Dict[str, Callable] = dict(
 )
 
 
-def _check(samples, key, owner, what):
+def _check(samples, key, owner, what, advice):
     if any(key not in sample for sample in samples or [{}]):
         raise ConfigError(
-            f'{owner} needs to know {what}, but the data samples have no {key}; add '
-            f"{key!r} to the meta_keys of the pipeline's packing transform (PackInputs "
-            'has it by default), or train on data that has it.'
+            f'{owner} needs to know {what}, but the data samples have no {key}; '
+            f'{advice.format(key)}.'
         )

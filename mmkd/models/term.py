@@ -13,6 +13,7 @@ from .adapters import LevelAdapters, build_adapter
 from .losses.build import build_loss
 from .losses.input_checks import LABELS
 from .losses.levels import LossInputs
+from .losses.numerics import promoted
 from .pairings import Aligned, build_pairing
 from .pairings.single_label import check_single_label
 from .schedule import Schedule
@@ -63,13 +64,16 @@ class Term(nn.Module):
         #: Of both sides' tensors in a dry run, a pair a level; () where one has none.
         self.shapes: List[tuple] = []
 
-    def fit(self, student: Taps, teacher: Taps, source: Teacher) -> None:
+    def fit(
+        self, student: Taps, teacher: Taps, source: Teacher, samples: Sequence
+    ) -> None:
         """Check the shapes of a dry run and make the adapters that they need.
 
         Args:
             student (Taps): What the student recorded.
             teacher (Taps): What the teacher recorded.
             source (Teacher): The teacher.
+            samples (Sequence): Data samples of the made-up images.
 
         Raises:
             ConfigError: The two sides cannot be compared.
@@ -110,8 +114,9 @@ class Term(nn.Module):
                 source,
             )
         )
-        self.to(tensors[0])
-        self._try(tensors, wanted, where)
+        # A loss computes in no less than float32; each adapter is in its level's.
+        self.loss.to(promoted(tensors[0]))
+        self._try(tensors, wanted, samples, where)
 
     @property
     def parts(self) -> Dict[str, Tensor]:
@@ -180,9 +185,9 @@ class Term(nn.Module):
         check_single_label(where, student, pairing.student_outputs, 'student')
         check_single_label(where, teacher, pairing.teacher_outputs, 'teacher')
 
-    def _try(self, student, teacher, where):
+    def _try(self, student, teacher, samples, where):
         """Compare once, so that a loss that cannot is known before training."""
-        if set(self.loss.needs) - set(LABELS):
+        if 'index' in self.loss.needs:
             return  # made-up images have no place in a training set
         self.eval()  # batch statistics of made-up images must not stay
         classes = [side.new_zeros(len(side), dtype=torch.long) for side in student]
@@ -190,7 +195,7 @@ class Term(nn.Module):
             leaves = [side.detach().requires_grad_() for side in student]
             # What follows may change them in place, which no leaf allows.
             sides = [leaf.clone() for leaf in leaves], teacher
-            value = self(Aligned(*sides, classes))
+            value = self(Aligned(*sides, classes), samples)
         self.parts  # noqa: B018  refuses wrong names
         self.train()
         if not isinstance(value, Tensor) or value.dim():
