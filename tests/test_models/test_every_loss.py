@@ -12,10 +12,14 @@ import torch
 from mmengine.logging import MessageHub
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
+from mmengine.structures import InstanceData
+from mmpretrain.models import ImageClassifier
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmkd.models import Distiller, DistillLoss, losses
+from mmkd.models.families.classifier import Classifier
 from mmkd.models.pairings import Aligned
+from mmkd.registry import FAMILIES, MODELS
 from mmkd.testing import classification_batch
 
 STAGES = [f'backbone.layer{number}' for number in (1, 2, 3)]
@@ -25,6 +29,7 @@ NORMS = [f'{stage}.1.bn2' for stage in STAGES]  # of two blocks a stage
 CLASSES = 10
 BRANCH = dict(type='StageClassifierAdapter', width=24)
 NORMED = dict(type='ConvNormAdapter')
+PLAIN = dict(type='ConvAdapter', bias=False)
 RELU = dict(type='ConvNormAdapter', relu=True)
 #: An entry of ``losses`` for each class.
 ENTRIES = dict(
@@ -32,13 +37,18 @@ ENTRIES = dict(
     loss_at=dict(type='ATLoss', on=STAGES),
     loss_crd=dict(type='CRDLoss', on='neck', num_samples=40, negatives=8, feat_dim=4),
     loss_ctkd=dict(type='CTKDLoss', on='logits'),
+    loss_cwd=dict(
+        type='CWDLoss', on=dict(student=STAGES, adapter=PLAIN), standardise=True
+    ),
     loss_dist=dict(type='DISTLoss', on='logits'),
     loss_dkd=dict(type='DKDLoss', on='logits'),
+    loss_fgd=dict(type='FGDLoss', on=STAGES, lambda_=0.01),
     loss_fitnet=dict(type='FitNetLoss', on=dict(student=STAGES[1], adapter=RELU)),
     loss_kd=dict(type='KDLoss', on='logits'),
     loss_lakd=dict(type='LAKDLoss', on=STAGES),
     loss_lskd=dict(type='LSKDLoss', on='logits', loss=dict(type='NKDLoss')),
     loss_luminet=dict(type='LumiNetLoss', on='logits', alpha=2.0),
+    loss_mgd=dict(type='MGDLoss', on=STAGES, alpha=1e-3),
     loss_mlkd=dict(type='MLKDLoss', on='logits'),
     loss_nkd=dict(type='NKDLoss', on='logits'),
     loss_nst=dict(type='NSTLoss', on=STAGES),
@@ -48,6 +58,7 @@ ENTRIES = dict(
     loss_ofd=dict(
         type='OFDLoss', on=dict(student=PREACTS, adapter=NORMED), norms=NORMS
     ),
+    loss_pkd=dict(type='PKDLoss', on=dict(student=STAGES, adapter=PLAIN)),
     loss_pkt=dict(type='PKTLoss', on='neck'),
     loss_review_kd=dict(type='ReviewKDLoss', on=dict(student=POOLED)),
     loss_rkd=dict(type='RKDLoss', on='neck'),
@@ -66,10 +77,14 @@ LEARNING = {
     'aekt',
     'crd',
     'ctkd',
+    'cwd',
+    'fgd',
     'fitnet',
     'lakd',
+    'mgd',
     'ofa',
     'ofd',
+    'pkd',
     'review_kd',
     'srrl',
     'unikd',
@@ -77,9 +92,32 @@ LEARNING = {
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
 
 
+@MODELS.register_module()
+class LocalisingClassifier(ImageClassifier):
+    """A classifier, of whose images it is known where the object is."""
+
+
+@FAMILIES.register_module()
+class Localising(Classifier):
+    @classmethod
+    def fits(cls, model):
+        return isinstance(model, LocalisingClassifier)
+
+    def samples(self, inputs):
+        return locate(super().samples(inputs))
+
+
+def locate(samples):
+    """Say where the object is, as a detector's samples do."""
+    for sample in samples:
+        sample.set_metainfo(dict(batch_input_shape=(32, 32)))
+        sample.gt_instances = InstanceData(bboxes=torch.tensor([[4.0, 4, 20, 12]]))
+    return samples
+
+
 def network(depth, widths):
     return dict(
-        type='mmpretrain.ImageClassifier',
+        type='mmkd.LocalisingClassifier',
         _scope_='mmpretrain',
         backbone=dict(type='mmkd.CIFARResNet', depth=depth, widths=widths),
         neck=dict(type='GlobalAveragePooling'),
@@ -94,11 +132,12 @@ def network(depth, widths):
     )
 
 
-def distiller(names, **more):
+def distiller(names, dtype=torch.float32, **more):
     entries = copy.deepcopy({name: dict(ENTRIES[name], **more) for name in names})
     torch.manual_seed(0)
+    student = network(8, (4, 4, 8, 12))
     model = Distiller(
-        network(8, (4, 4, 8, 12)),
+        student if dtype == torch.float32 else MODELS.build(student).to(dtype),
         entries,
         teacher=dict(config=network(14, (4, 6, 12, 24)), allow_untrained=True),
         probe_size=(32, 32),
@@ -114,6 +153,7 @@ def numbered_batch(n=6, seed=0):
     for number, sample in enumerate(batch['data_samples']):
         sample.set_gt_label((7 * number + seed) % CLASSES)
         sample.set_metainfo(dict(sample_idx=(7 * number + seed) % 40))
+    locate(batch['data_samples'])
     return batch
 
 
@@ -226,6 +266,17 @@ class TestAlone:
         assert all(p.grad is not None for p in model.distill.parameters())
 
 
+@pytest.mark.parametrize('name', ['loss_crd', 'loss_fgd', 'loss_mgd', 'loss_review_kd'])
+def test_of_a_student_in_half_precision_a_loss_learns_in_float32(name):
+    model = distiller([name], torch.bfloat16)
+    data = model.data_preprocessor(numbered_batch(), True)
+    images = data['inputs'].bfloat16()
+    value = model(images, data['data_samples'], mode='loss')[name]
+    value.backward()
+    assert value.dtype == torch.float32 and value.isfinite()
+    assert {p.dtype for p in model.distill[name].loss.parameters()} == {torch.float32}
+
+
 def test_any_list_composes_and_nobody_changes_the_others_value():
     together = distiller(ENTRIES)
     torch.manual_seed(1)
@@ -301,4 +352,6 @@ def test_two_processes_stay_equal_through_the_end_of_a_schedule(tmp_path):
     for key, value in first.items():
         torch.testing.assert_close(value, second[key], msg=key)
         if key in before and key.startswith('distill.'):
-            assert not torch.equal(value, before[key]), f'{key} was not trained'
+            # No bias moves the softmax behind it.
+            trained = not torch.equal(value, before[key])
+            assert trained or key.endswith('conv_mask.bias'), f'{key} was not trained'

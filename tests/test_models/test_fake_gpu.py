@@ -24,6 +24,9 @@ LOSSES = dict(
     loss_fitnet=dict(type='FitNetLoss', on=dict(student=MAPS, adapter=NORMED)),
     loss_hint=dict(type='FitNetLoss', on='neck'),
     loss_srrl=dict(type='SRRLLoss', on=dict(student='backbone', adapter=NORMED)),
+    loss_pkd=dict(type='PKDLoss', on=MAPS),
+    loss_cwd=dict(type='CWDLoss', on=MAPS, standardise=True),
+    loss_mgd=dict(type='MGDLoss', on=MAPS),
     loss_reviewkd=dict(type='ReviewKDLoss', on=[MAPS, 'neck']),
     loss_unikd=dict(
         type='UniKDLoss', on=dict(student=[MAPS, 'head'], teacher=[MAPS, 'head'])
@@ -90,12 +93,13 @@ def test_a_planted_device_is_found(monkeypatch):
         test_a_classifiers_losses('loss_kd')
 
 
-def test_a_detectors_features_and_their_side_information():
+@pytest.mark.parametrize('loss', ['FitNetLoss', 'FGDLoss'])
+def test_a_detectors_features_and_their_side_information(loss):
     """Its RPN reads how many boxes there are, so no fake one trains as a whole."""
     torch.manual_seed(0)
     model = Distiller(
         toy_detector(),
-        dict(loss_neck=dict(type='FitNetLoss', on='neck')),
+        dict(loss_neck=dict(type=loss, on='neck')),
         teacher=dict(config=toy_detector(width=12), allow_untrained=True),
         probe_size=64,
     )

@@ -27,6 +27,8 @@ CASES = {
     'standardised': ('faster', dict(type='LSKDLoss', loss=LUMINET, on=FOREGROUND)),
     'cells': ('faster', dict(type='SDDLoss', loss=LUMINET,
                              on=dict(FOREGROUND, pairing='roi.cells'))),
+    # Its images have no objects, but background and contexts that learn.
+    'fgd': ('faster', dict(type='FGDLoss', on='neck')),
     # One of them ends its cascade after the first stage.
     'cascade': ('cascade', dict(LUMINET, on='roi.logits')),
 }
@@ -89,8 +91,8 @@ def in_two_processes(script, folder, timeout=120):
 def test_a_process_without_rows_joins_in_and_all_agree(tmp_path):
     """On either side, of losses and wrappers, of selections and ended cascades."""
     results = in_two_processes(EMPTY, tmp_path)
-    assert len(results) == 12
+    assert len(results) == 15
     for name, (value, (first, second)) in results.items():
         assert torch.equal(first, second), name
-        empty = name.endswith(' 0') and not name.startswith('cascade')
+        empty = name.endswith(' 0') and not name.startswith(('cascade', 'fgd'))
         assert (value == 0) == empty, name

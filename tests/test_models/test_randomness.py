@@ -25,7 +25,10 @@ UNIKD = dict(
 )
 CRD = dict(type='CRDLoss', on='neck', num_samples=40, negatives=8, feat_dim=4)
 MLKD = dict(type='MLKDLoss', on='logits', views=2)
+MGD = dict(type='MGDLoss', on=STAGES)
+#: Of a detector.
 ROIS = dict(type='UniKDLoss', on=['roi_head.bbox_roi_extractor', 'roi_head.bbox_head'])
+MASKED = dict(type='MGDLoss', on='neck')
 
 
 @MODELS.register_module()
@@ -66,7 +69,7 @@ def inputs_seen(model, batch_of, module='backbone', steps=3):
     return seen
 
 
-@pytest.mark.parametrize('loss', [UNIKD, CRD, dict(type='DrawingLoss', on='neck')])
+@pytest.mark.parametrize('loss', [UNIKD, CRD, MGD, dict(type='DrawingLoss', on='neck')])
 def test_crops_are_those_of_the_student_alone(loss):
     alone = inputs_seen(classifier({}), classification_batch)
     taught = inputs_seen(classifier(dict(loss_it=loss)), classification_batch)
@@ -82,9 +85,10 @@ def test_the_weak_view_is_that_of_the_student_alone():
         assert not torch.equal(images, views[len(images) :])
 
 
-def test_rois_are_those_of_the_student_alone():
+@pytest.mark.parametrize('loss', [ROIS, MASKED])
+def test_rois_are_those_of_the_student_alone(loss):
     seen = []
-    for losses in ({}, dict(loss_it=ROIS)):
+    for losses in ({}, dict(loss_it=loss)):
         torch.manual_seed(0)
         teacher = dict(config=toy_detector(width=12), allow_untrained=True)
         model = Distiller(toy_detector(), losses, teacher=teacher if losses else None)

@@ -69,14 +69,13 @@ def focal_parts(
     pixels, channels = attention_maps(teacher, tau)
     error = (student - teacher).square() * channels[:, :, None, None]
     error = error.sum(dim=1) * pixels
+    of_pixels = (own_pixels - pixels).abs().sum()
+    of_channels = (own_channels - channels).abs().sum()
     count = len(student)
-    attention = (own_channels - channels).abs().sum() + (
-        own_pixels - pixels
-    ).abs().sum()
     return (
         (foreground * error).sum() / count,
         (background * error).sum() / count,
-        attention / count,
+        (of_pixels + of_channels) / count,
     )
 
 

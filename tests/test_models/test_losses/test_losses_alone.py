@@ -37,16 +37,27 @@ CASES = dict(
         side=dict(index=torch.arange(N)),
     ),
     CTKDLoss=Case(),
+    CWDLoss=Case(MAP, MAP),
     DISTLoss=Case(),
     DKDLoss=Case(),
+    FGDLoss=Case(
+        MAP,
+        MAP,
+        learns=True,
+        side=dict(
+            boxes=[torch.tensor([[4.0, 4, 20, 12]])] * N, padded_shape=[(24, 24)] * N
+        ),
+    ),
     FitNetLoss=Case(MAP, MAP),
     KDLoss=Case(),
     LSKDLoss=Case(arguments=dict(loss=dict(type='DKDLoss'))),
     LumiNetLoss=Case(),
+    MGDLoss=Case(MAP, MAP, learns=True),
     MLKDLoss=Case(),
     NKDLoss=Case(),
     NSTLoss=Case(MAP, TEACHERS_MAP),
     OFALoss=Case(arguments=dict(eps=1.3)),
+    PKDLoss=Case(MAP, MAP),
     PKTLoss=Case(teacher=(N, 7)),
     RKDLoss=Case(teacher=(N, 7)),
     ReviewKDLoss=Case(MAP, TEACHERS_MAP, learns=True),
@@ -165,8 +176,12 @@ class TestPlainTensors:
         call(loss, name, *sides)  # no module moves to a device that is not there
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
 
-            def cuda(tensor):
-                return mode.from_tensor(tensor.detach()).to('cuda')
+            def cuda(value):
+                if isinstance(value, list):
+                    return list(map(cuda, value))
+                if not isinstance(value, torch.Tensor):
+                    return value
+                return mode.from_tensor(value.detach()).to('cuda')
 
             for module in loss.modules():
                 for key, parameter in module._parameters.items():
@@ -254,9 +269,10 @@ class TestRefusals:
 
     @those(lambda name: CASES[name].side)
     def test_of_other_things_that_are_missing(self, name):
-        (key,) = CASES[name].side
-        with pytest.raises(ConfigError, match=f'^{name} needs the {key} .*{key}=...'):
-            call(ready(name), name, *draw(name), **{key: None})
+        for key in CASES[name].side:
+            lacks = f'^{name} needs the {key} .*{key}=...'
+            with pytest.raises(ConfigError, match=lacks):
+                call(ready(name), name, *draw(name), **{key: None})
 
     @those(lambda name: build(name).ranks is not None)
     def test_of_other_dimensions(self, name):

@@ -30,32 +30,30 @@ def object_masks(
     Returns:
         tuple[Tensor, Tensor]: Foreground and background, ``(N, H, W)`` each.
     """
-    # First times, then divided: at the edge of a cell the result is exact.
-    scaled = [
-        torch.stack(
-            [
-                promoted(own)[:, axis::2] * size[1 - axis] / image[1 - axis]
-                for axis in (0, 1)
-            ]
-        )
-        for own, image in zip(boxes, sizes)
-    ]
-    low, high = torch.cat(scaled, dim=1).unbind(dim=2)
-    low, high = low.floor(), high.ceil()
-    on_x, on_y = (_covered(low[axis], high[axis], size[1 - axis]) for axis in (0, 1))
-    area = (high - low + 1).prod(dim=0)[:, None, None]
-    weight = torch.where(on_y[:, :, None] & on_x[:, None], 1 / area, 0.0)
-    counts = [len(own) for own in boxes]
-    foreground = torch.stack([_largest(own) for own in weight.split(counts)])
+    on_y, height = _span(boxes, sizes, size, axis=0)
+    on_x, width = _span(boxes, sizes, size, axis=1)
+    share = (1 / (height * width))[:, None, None]
+    weight = torch.where(on_y[:, :, None] & on_x[:, None], share, 0.0)
+    of_images = weight.split([len(own) for own in boxes])
+    foreground = torch.stack([_largest(own) for own in of_images])
     background = (foreground == 0).to(foreground.dtype)
     total = background.sum(dim=(1, 2), keepdim=True)
     return foreground, background / total.clamp(min=1)
 
 
-def _covered(low, high, length):
-    """Whether each box covers each of the rows, or columns, of a map: ``(G, L)``."""
+def _span(boxes, sizes, size, axis):
+    """Whether each box covers each row (axis 0) or column, and how many it covers."""
+    length = size[axis]
+    # First times, then divided: at the edge of a cell the result is exact.
+    edges = [
+        promoted(own)[:, 1 - axis :: 2] * length / image[axis]
+        for own, image in zip(boxes, sizes)
+    ]
+    low, high = torch.cat(edges).unbind(dim=1)
+    low, high = low.floor(), high.ceil()
     cells = torch.arange(length, device=low.device)
-    return (low[:, None] <= cells) & (cells <= high[:, None])
+    covered = (low[:, None] <= cells) & (cells <= high[:, None])
+    return covered, high - low + 1
 
 
 def _largest(weight):
