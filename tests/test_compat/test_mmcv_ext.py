@@ -28,10 +28,10 @@ def test_looks_like_a_module():
 
 @lite_only
 def test_other_operators_say_how_to_get_them():
-    ext = ext_loader.load_ext('_ext', ['deform_conv_forward'])
+    ext = ext_loader.load_ext('_ext', ['deform_roi_pool_forward'])
     with pytest.raises(NotImplementedError) as error:
-        ext.deform_conv_forward(1, groups=2)
-    assert "'deform_conv_forward'" in str(error.value)
+        ext.deform_roi_pool_forward(1, groups=2)
+    assert "'deform_roi_pool_forward'" in str(error.value)
     assert 'pip install "mmcv>=2.0.1,<2.2"' in str(error.value)
 
 

@@ -7,6 +7,13 @@ float32. Delete this together with :mod:`mmkd.compat.mmcv_ext`.
 """
 
 from mmkd.compat.mmcv_ops.common import missing
+from mmkd.compat.mmcv_ops.deform_conv import (
+    deform_conv_backward_input,
+    deform_conv_backward_parameters,
+    deform_conv_forward,
+    modulated_deform_conv_backward,
+    modulated_deform_conv_forward,
+)
 from mmkd.compat.mmcv_ops.focal_loss import (
     sigmoid_focal_loss_backward,
     sigmoid_focal_loss_forward,
@@ -23,8 +30,13 @@ from mmkd.compat.mmcv_ops.roi_align import roi_align_backward, roi_align_forward
 OPERATORS = {
     operator.__name__: operator
     for operator in (
+        deform_conv_backward_input,
+        deform_conv_backward_parameters,
+        deform_conv_forward,
         get_compiler_version,
         get_compiling_cuda_version,
+        modulated_deform_conv_backward,
+        modulated_deform_conv_forward,
         ms_deform_attn_backward,
         ms_deform_attn_forward,
         nms,
