@@ -246,6 +246,26 @@ def test_fake_tensors(device):
         assert tensor.shape == (2, 6, 7, 9) and tensor.device.type == device
 
 
+@pytest.mark.parametrize('kind', ['plain', 'modulated'])
+def test_offsets_that_are_not_finite(kind):
+    """torchvision's kernels end the process at NaN, or read anything."""
+    leaves = made_up(kind, PLAIN)
+    wild = leaves[1].detach().clone()
+    wild[0, 4, 2, 3], wild[1, 5, 0, 0], wild[1, 6, 0, 1] = torch.nan, torch.inf, -1e300
+    far = wild.nan_to_num(0, 99, -99).clamp(-99, 99).requires_grad_()
+    wild.requires_grad_()
+    leaves[1], other = wild, [leaves[0], far, *leaves[2:]]
+    out, expected = convolve(*leaves, PLAIN), convolve(*other, PLAIN)
+    assert out[0, :, 2, 3].isnan().all()
+    rest = torch.ones(2, 1, 7, 9, dtype=torch.float64)
+    rest[0, 0, 2, 3] = 0
+    torch.testing.assert_close(out.where(rest > 0, 0.0), expected * rest)
+    for grad, same in zip(
+        gradients(out.where(rest > 0, 0.0), leaves), gradients(expected * rest, other)
+    ):
+        torch.testing.assert_close(grad, same)
+
+
 def test_offsets_of_another_shape_are_refused():
     x, offset, weight = made_up('plain', PLAIN)[:3]
     with pytest.raises(RuntimeError, match='offset'):

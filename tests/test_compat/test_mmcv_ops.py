@@ -212,6 +212,22 @@ def test_roi_align_without_rois():
     assert not feature.grad.any()
 
 
+@pytest.mark.parametrize('sampling_ratio', [0, 2])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_roi_align_of_rois_that_are_not_finite(sampling_ratio, value):
+    """torchvision's kernels end the process, read anything, or give 0."""
+    feature = torch.randn(2, 3, 10, 16, requires_grad=True)
+    rois = ROIS[[0, 0, 1]]
+    rois[0, 2:] = value
+    out = mmcv.ops.roi_align(feature, rois, 4, 0.5, sampling_ratio)
+    assert out[0].isnan().all()
+    torch.testing.assert_close(
+        out[1:], mmcv.ops.roi_align(feature, ROIS, 4, 0.5, sampling_ratio)
+    )
+    out.sum().backward()
+    assert feature.grad.isfinite().all()
+
+
 def test_roi_align_has_no_max_mode():
     with pytest.raises(NotImplementedError, match='mmcv>=2.0.1,<2.2'):
         mmcv.ops.roi_align(torch.ones(2, 1, 8, 8), ROIS, 2, 1.0, 0, 'max')

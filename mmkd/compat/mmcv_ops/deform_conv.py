@@ -10,7 +10,8 @@ G deformable groups and a kernel of K = height * width taps:
 
 mmcv's buffers ``columns`` and ``ones`` and its split of a batch, ``im2col_step``, are
 of no effect. Gradients are added to those of ``input``, ``weight`` and ``bias`` and
-replace those of ``offset`` and ``mask``, as mmcv's do.
+replace those of ``offset`` and ``mask``, as mmcv's do. Where an offset is NaN, so is
+the output.
 """
 
 import weakref
@@ -20,6 +21,9 @@ import torch
 from torch import Tensor
 
 from mmkd.compat.mmcv_ops.common import working_dtype
+
+#: In pixels, beyond every image, and finite in float32.
+FAR = 1e30
 
 
 def deform_conv_forward(
@@ -178,6 +182,7 @@ def modulated_deform_conv_backward(
 def _forward(output, input, weight, offset, mask, bias, geometry):
     arguments = _arguments(input, weight, offset, mask, bias, geometry)
     output.copy_(torch.ops.torchvision.deform_conv2d(*arguments))
+    output.masked_fill_(offset.isnan().any(1, keepdim=True), torch.nan)
 
 
 def _backward(grad_output, input, weight, offset, mask, bias, geometry):
@@ -188,7 +193,7 @@ def _backward(grad_output, input, weight, offset, mask, bias, geometry):
         gradients = torch.ops.torchvision._deform_conv2d_backward(
             grad_output.to(arguments[0]), *arguments
         )
-    edge = _on_the_edge(offset.to(arguments[0]), weight.shape[2:], geometry)
+    edge = _on_the_edge(arguments[2], weight.shape[2:], geometry)
     gradients[2].masked_fill_(edge, 0)
     return gradients
 
@@ -206,6 +211,8 @@ def _arguments(
     mask = mask if modulated else input.new_zeros(len(input), 1)
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     dtype = working_dtype(input, weight, offset)
+    # The kernels read anywhere in memory at NaN, so that is far outside of the image.
+    offset = offset.to(dtype).nan_to_num(-FAR, FAR, -FAR)
     tensors = [t.to(dtype) for t in (input, weight, offset, mask, bias)]
     return (*tensors, *geometry, modulated)
 

@@ -22,7 +22,7 @@ def roi_align_forward(
     """RoIAlign of (N, C, H, W) at (R, 5) RoIs, into ``output``.
 
     The arguments are those of :func:`torchvision.ops.roi_align`; ``argmax_*`` belong
-    to the maximum mode.
+    to the maximum mode. The output of a RoI that is not finite is NaN.
 
     Raises:
         NotImplementedError: For ``pool_mode='max'``.
@@ -33,7 +33,7 @@ def roi_align_forward(
     output.copy_(
         torch.ops.torchvision.roi_align(
             input.to(dtype),
-            rois.to(dtype),
+            _finite(rois.to(dtype)),
             spatial_scale,
             aligned_height,
             aligned_width,
@@ -41,6 +41,8 @@ def roi_align_forward(
             aligned,
         )
     )
+    lost = ~rois.isfinite().all(1)
+    output.masked_fill_(lost[:, None, None, None], torch.nan)
 
 
 def roi_align_backward(
@@ -61,7 +63,7 @@ def roi_align_backward(
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
             grad_output.to(dtype),
-            rois.to(dtype),
+            _finite(rois.to(dtype)),
             spatial_scale,
             aligned_height,
             aligned_width,
@@ -70,3 +72,8 @@ def roi_align_backward(
             aligned,
         )
     )
+
+
+def _finite(rois: Tensor) -> Tensor:
+    """At others, torchvision's kernels read anywhere in memory."""
+    return rois.where(rois.isfinite().all(1, keepdim=True), 0)
