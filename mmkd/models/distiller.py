@@ -14,6 +14,7 @@ from mmkd.registry import MODELS
 from .checkpoint import keep_student_keys
 from .dry_run import dry_run, made_up_images
 from .finite_check import FiniteCheck
+from .gradient_check import GradientCheck
 from .guards import check_classes
 from .randomness import RandomStream, isolated_rng
 from .schedule import Progress
@@ -80,6 +81,7 @@ class Distiller(BaseModel):
             with isolated_rng(parameter.device):
                 self._build_terms(losses, _named(teacher, teachers), probe_size)
         self._finite = FiniteCheck()
+        self._gradients = GradientCheck()
         self._random = RandomStream('losses')
         self._register_state_dict_hook(_read_losses)
         self._checked = False
@@ -153,6 +155,7 @@ class Distiller(BaseModel):
                 if term in live:
                     answers = passes[term.teacher].taps
                     aligned = term.pairing.align(taps, answers, data_samples)
+                    self._gradients.see(term, taps, aligned.student)
                     value = term(aligned, data_samples)
                     entries.update(term.parts)
                     compared[term.name] = aligned

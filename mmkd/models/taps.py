@@ -57,13 +57,15 @@ class Call(NamedTuple):
     never compiled, has looked for these.
 
     ``args`` and ``kwargs`` are kept only where asked for: they would keep feature
-    maps alive that nothing compares.
+    maps alive that nothing compares. ``gradients`` says whether gradients were recorded
+    then, which ``torch.no_grad`` around a call prevents.
     """
 
     args: tuple
     kwargs: dict
     output: Any
     versions: Optional[List[int]]
+    gradients: bool
 
 
 class Tap:
@@ -93,7 +95,8 @@ class Tap:
             versions = [tensor._version for tensor in tensors(output)]
         if not self.inputs:
             args, kwargs = (), {}
-        self.calls.append(Call(args, kwargs, output, versions))
+        gradients = torch.is_grad_enabled()
+        self.calls.append(Call(args, kwargs, output, versions, gradients))
 
     def outputs(self) -> List[Tensor]:
         """Return the tensors put out during the step, in order.
