@@ -53,6 +53,8 @@ def show(distiller: 'Distiller') -> None:
         )
         if teacher.input_size is not None:
             same += f', resized to {teacher.input_size[0]} x {teacher.input_size[1]}'
+        if teacher.renormalise.divisor > 1:
+            same += f', padded to multiples of {teacher.renormalise.divisor}'
         models.add_row(name, kind, size, source, same)
     console.print(models)
     losses = Table(

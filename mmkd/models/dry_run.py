@@ -12,11 +12,12 @@ from mmkd.errors import about, explained
 from .families import Run, family_of, tried
 from .image_size import pixels, size_of
 from .randomness import isolated_rng
+from .renormalise import pad_divisor
 from .teacher import Teacher
 from .teacher_pass import TeacherPass, student_taps
 from .term import Term
 
-#: Height and width where no network says its own.
+#: Height and width where no network says its own, and none pads it.
 DEFAULT = 128
 #: Most channels of images: a convolution of more is not the first that runs.
 MOST_CHANNELS = 4
@@ -37,14 +38,16 @@ def made_up_images(
             student's size.
         size (int | Sequence[int], optional): Height and width. Defaults to what the
             student says of itself, else to the largest that a teacher says, else to
-            128 x 128.
+            128 x 128, or near it where a teacher pads further than the student: to
+            what is padded.
 
     Raises:
         ConfigError: The size is none, or too large for the memory.
     """
     if size is None:
         said = filter(None, map(size_of, teachers))
-        size = size_of(student) or tuple(map(max, zip(*said))) or DEFAULT
+        size = size_of(student) or tuple(map(max, zip(*said)))
+        size = size or _default_size(student, teachers)
     size = pixels('probe_size', size)
     noise = torch.Generator().manual_seed(0)
     parameter = next(student.parameters(), torch.empty(0))
@@ -55,6 +58,15 @@ def made_up_images(
         shape = 2, _channels_of(student), *size
         images = torch.randn(shape, generator=noise, dtype=torch.float32)
         return images.to(parameter.device, parameter.dtype)
+
+
+def _default_size(student, teachers):
+    divisor = pad_divisor(student.data_preprocessor)
+    others = [pad_divisor(teacher.data_preprocessor) for teacher in teachers]
+    # A student that pads to nothing says not what it takes.
+    if 1 < divisor < DEFAULT and any(divisor % other for other in others):
+        return DEFAULT - divisor, DEFAULT + divisor
+    return DEFAULT
 
 
 def _channels_of(student) -> int:

@@ -3,6 +3,7 @@
 from typing import NamedTuple, Optional, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -32,12 +33,18 @@ class InputStats(NamedTuple):
         return f'mean {show(self.mean)}, std {show(self.std)}, {order}'
 
 
+def pad_divisor(preprocessor: Optional[nn.Module]) -> int:
+    """Return of what a data preprocessor makes height and width a multiple."""
+    return int(getattr(preprocessor, 'pad_size_divisor', 1) or 1)
+
+
 class Renormalise(nn.Module):
     """Maps a batch preprocessed for the student to the teacher's statistics.
 
     The border that mmdet's preprocessor pads is set to the teacher's pad value
     again; it is found through ``img_shape`` of samples that carry a
-    ``batch_input_shape``.
+    ``batch_input_shape``. The teacher's batch augments, which would change the images,
+    are not run.
 
     Args:
         student (nn.Module): The student's data preprocessor.
@@ -47,9 +54,14 @@ class Renormalise(nn.Module):
     def __init__(self, student: nn.Module, teacher: nn.Module) -> None:
         super().__init__()
         source, wanted = InputStats.of(student), InputStats.of(teacher)
-        self.same = source == wanted
         self.flip = source.flipped != wanted.flipped
-        self.pad_value = float(getattr(teacher, 'pad_value', 0))
+        self.pad_value = _pad_value(teacher)
+        self.same = source == wanted and self.pad_value == _pad_value(student)
+        #: The teacher's, where images padded for the student may have to be padded
+        #: further, else 1.
+        self.divisor = pad_divisor(teacher)
+        if pad_divisor(student) % self.divisor == 0:
+            self.divisor = 1
         mean, std = (_column(values) for values in source[:2])
         if self.flip:
             mean, std = mean.flip(0), std.flip(0)
@@ -73,6 +85,17 @@ class Renormalise(nn.Module):
                 image[:, height:, :] = self.pad_value
                 image[:, :, width:] = self.pad_value
         return inputs
+
+    def pad(self, inputs: Tensor) -> Tensor:
+        """Pad images below and on the right, as the teacher's preprocessor does."""
+        height, width = (-side % self.divisor for side in inputs.shape[2:])
+        if not (height or width):
+            return inputs
+        return F.pad(inputs, (0, width, 0, height), value=self.pad_value)
+
+
+def _pad_value(preprocessor):
+    return float(getattr(preprocessor, 'pad_value', 0))
 
 
 def _column(values):

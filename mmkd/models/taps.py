@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,17 @@ class Tap:
         self.role = role
         self.inputs = inputs
         self.calls: List[Call] = []
+        #: Height and width of the images, without and with padding.
+        self._sizes: Optional[Tuple[tuple, tuple]] = None
+
+    def crop(self, shown: Tuple[int, int], padded: Tuple[int, int]) -> None:
+        """From now on read the part of maps that shows the images.
+
+        Args:
+            shown (tuple[int, int]): Height and width of the images.
+            padded (tuple[int, int]): With what was padded below and on the right.
+        """
+        self._sizes = None if shown == padded else (shown, padded)
 
     def record(self, module, args, kwargs, output) -> None:
         """Take one call; a forward hook."""
@@ -115,12 +126,31 @@ class Tap:
             put_out = tensors(call.output)
             if call.versions not in (None, [tensor._version for tensor in put_out]):
                 raise ConfigError(self._in_place())
-            kept += put_out
+            kept += map(self._cropped, put_out)
         if not kept:
             raise ConfigError(
                 f'the {self.role} module {self.name!r} puts out no tensor.'
             )
         return kept
+
+    def _cropped(self, tensor):
+        if self._sizes is None or tensor.dim() not in (3, 4):
+            return tensor
+        shown, padded = self._sizes
+        if tensor.dim() == 3:
+            raise ConfigError(
+                f'the {self.role} module {self.name!r} puts out tokens, shape '
+                f'{tuple(tensor.shape)}, of images that are padded from {shown} to '
+                f'{padded} for it alone, and which of them show the images is not '
+                "known; compare maps (N, C, H, W), or give the student's "
+                f"data_preprocessor the {self.role}'s pad_size_divisor."
+            )
+        # As strided convolutions do, a pixel that shows a part of the images counts.
+        height, width = (
+            -(-side * inner // outer)
+            for side, inner, outer in zip(tensor.shape[2:], shown, padded)
+        )
+        return tensor[:, :, :height, :width]
 
     def _in_place(self):
         parent = self.name.rpartition('.')[0] or 'the module around it'

@@ -33,9 +33,12 @@ class Teacher:
         allow_untrained (bool): Go on without a checkpoint. Defaults to False.
         inference (dict, optional): Arguments of :class:`InferenceForm`, to answer
             faster. Defaults to none of it.
-        input_size (int | Sequence[int], optional): Height and width to which a
-            classifier's images are resized (bilinear, antialiased). Defaults to those
-            of the student's.
+        input_size (int | Sequence[int], optional): Height and width to which the
+            student's batch is resized for it (bilinear, antialiased); of a detector
+            features alone can be compared then. Defaults to those of the student's.
+
+    Images are padded further where its preprocessor pads to multiples of more pixels
+    than the student's (``pad_size_divisor``).
 
     Raises:
         ConfigError: The config cannot be read or built, or the form does not fit.
@@ -67,8 +70,10 @@ class Teacher:
             config, checkpoint, whose, self.config
         )
         check_preprocesses(self._model, whose)
-        self.input_size = None if input_size is None else self._own_size(input_size)
-        self.renormalise = nn.Identity()
+        self.input_size = (
+            None if input_size is None else pixels('input_size', input_size)
+        )
+        self.renormalise = Renormalise(None, None)
         #: Of a copy that shares the network: an empty tensor, where it was moved to.
         self._moved: Optional[Tensor] = None
 
@@ -105,24 +110,33 @@ class Teacher:
     def begin(self, inputs: Tensor, data_samples: Optional[list] = None) -> Run:
         """Begin a pass over a batch that was preprocessed for the student."""
         model = self.model
+        shown = self.input_size or tuple(inputs.shape[2:])
         inputs = self.form.lay_out(self._own_input(inputs, data_samples))
-        return Run(model, inputs, data_samples)
+        return Run(model, inputs, data_samples, shown)
 
-    def _own_size(self, size):
-        family = family_of(self._model)
-        if not family.resizes:
+    def check_asked(self, paths: Sequence[str]) -> None:
+        """Refuse modules that cannot be compared where it sees another size.
+
+        Raises:
+            ConfigError: It does, and they speak of places in the student's images.
+        """
+        if self.input_size is None:
+            return
+        bound = family_of(self._model).bound_to_size(paths)
+        if bound:
             raise ConfigError(
-                f'input_size={size!r}: the images of a {type(self._model).__name__} '
-                'cannot be resized, since boxes and places are those of the '
-                "student's images; leave it out."
+                f'input_size={self.input_size}: {bound[0]!r} of the teacher '
+                f"({type(self._model).__name__}) speaks of places in the student's "
+                'images, so that the images cannot be resized; compare features of '
+                'its backbone or neck, or leave input_size out.'
             )
-        return pixels('input_size', size)
 
     def _own_input(self, inputs, data_samples=None):
         inputs = self.renormalise(inputs, data_samples)
-        if self.input_size is None or inputs.shape[2:] == self.input_size:
-            return inputs
-        return F.interpolate(inputs, self.input_size, mode='bilinear', antialias=True)
+        if self.input_size is not None and inputs.shape[2:] != self.input_size:
+            size = self.input_size
+            inputs = F.interpolate(inputs, size, mode='bilinear', antialias=True)
+        return self.renormalise.pad(inputs)
 
     def apply(self, function: Callable) -> None:
         """Move or cast as ``nn.Module._apply`` does."""

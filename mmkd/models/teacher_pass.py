@@ -47,9 +47,12 @@ class TeacherPass:
         """
         with self._tried(inputs):
             run = self._teacher.begin(inputs, data_samples)
+        late = self._family.needs_late(self._paths)
+        for path in set(self._paths) - set(late):
+            self.taps[path].crop(run.shown, tuple(run.inputs.shape[2:]))
         with self._tried(run.inputs), self._precision(inputs), self.taps:
             self._family.early(run, self._paths)
-            if self._family.needs_late(self._paths):
+            if late:
                 self._run = run
 
     @torch.no_grad()
@@ -100,7 +103,8 @@ class TeacherPass:
         name = self._terms[0].teacher if self._terms else ''
         whose = 'the teacher' if name in ('', 'teacher') else f'the teacher {name!r}'
         resized = ', or its own as teacher=dict(input_size=(HEIGHT, WIDTH))'
-        other_size = resized if self._family.resizes else ''
+        bound = self._family.bound_to_size(self._paths)
+        other_size = '' if bound else resized
         return tried(whose, self._family, inputs, other_size)
 
     def _precision(self, inputs):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 
 from .adapters import LevelAdapters, build_adapter
+from .losses.base import DistillLoss
 from .losses.build import build_loss
 from .losses.input_checks import LABELS
 from .losses.levels import LossInputs
@@ -57,7 +58,12 @@ class Term(nn.Module):
         self.schedule = Schedule.build(weight)
         self.loss = build_loss(name, type, arguments)
         source: Teacher = teachers[self.teacher]
-        self.pairing, self._adapter = build_pairing(on, student, source.model)
+        # Where sizes have to agree, they do not if the teacher sees another one.
+        own_size = source.input_size is not None and self.loss.adapts
+        resize = 'teacher' if own_size else None
+        self.pairing, self._adapter = build_pairing(on, student, source.model, resize)
+        source.check_asked(self.pairing.teacher_outputs)
+        self._check_resize()
         self._check_needs(student)
         self._check_classes(student, source.model)
         self.adapters = LevelAdapters()
@@ -79,12 +85,13 @@ class Term(nn.Module):
             ConfigError: The two sides cannot be compared.
         """
         self.pairing.check(student, teacher)
-        tensors = self.pairing.tensors(student, 'student')
-        wanted = self.pairing.tensors(teacher, 'teacher')
-        shapes, wanted_shapes = (
-            [tuple(tensor.shape) for tensor in side] for side in (tensors, wanted)
+        own, others = (
+            _shapes(self.pairing.tensors(*side))
+            for side in ((student, 'student'), (teacher, 'teacher'))
         )
-        self.shapes = list(zip_longest(shapes, wanted_shapes, fillvalue=()))
+        self.shapes = list(zip_longest(own, others, fillvalue=()))
+        tensors, wanted = self.pairing.sides(student, teacher)
+        shapes, wanted_shapes = _shapes(tensors), _shapes(wanted)
         where = f'{self.name} ({type(self.loss).__name__} on {self.pairing.describe()})'
         if self.loss.pairs_levels and len(tensors) != len(wanted):
             raise ConfigError(
@@ -177,6 +184,14 @@ class Term(nn.Module):
             )
         self.pairing.check_labels(student, self.loss, self.name)
 
+    def _check_resize(self):
+        kind = type(self.loss)
+        if self.pairing.resize and kind.around is not DistillLoss.around:
+            raise ConfigError(
+                f'{self.name}: {kind.__name__} compares what modules put out while the '
+                'student runs, before anything is resized; leave resize out.'
+            )
+
     def _check_classes(self, student, teacher):
         if not self.loss.of_classes:
             return
@@ -213,6 +228,10 @@ class Term(nn.Module):
         if self._adapter == 'auto' and not self.loss.adapts:
             return nn.Identity()
         return build_adapter(shape, wanted, where, self._adapter) or nn.Identity()
+
+
+def _shapes(tensors):
+    return [tuple(tensor.shape) for tensor in tensors]
 
 
 def _check_finite(value, inputs, where):

@@ -13,7 +13,7 @@ from mmkd.errors import ConfigError
 from mmkd.models import Distiller
 from mmkd.models.image_size import size_of
 from mmkd.registry import MODELS
-from mmkd.testing import classification_batch, toy_classifier, toy_detector
+from mmkd.testing import classification_batch, toy_classifier
 
 LOSSES = dict(loss_kd=dict(type='KDLoss', on='logits'))
 
@@ -233,16 +233,6 @@ class TestATeachersOwnSize:
     def test_folding_is_tried_on_it(self):
         inference = dict(fold_bn=True)
         build(toy_classifier(), of_one_size(56), input_size=56, inference=inference)
-
-    def test_maps_of_other_sizes_are_refused_where_they_have_to_agree(self):
-        fitnet = dict(loss_map=dict(type='FitNetLoss', on='backbone.layer2'))
-        with pytest.raises(ConfigError, match='differ in size'):
-            build(toy_classifier(), toy_classifier(), fitnet, 64, input_size=96)
-
-    def test_a_detectors_boxes_are_in_the_students_images(self):
-        losses = dict(loss_neck=dict(type='FitNetLoss', on='neck'))
-        with pytest.raises(ConfigError, match='input_size=64: .*FasterRCNN.*leave it'):
-            build(toy_detector(), toy_detector(), losses, input_size=64)
 
     def test_a_teacher_that_does_not_take_the_images_says_so_before_a_step(self):
         model = build(toy_classifier(), of_one_size(56))

@@ -46,6 +46,20 @@ def test_equals_the_teachers_own_preprocessing_padding_included(
     assert (data['inputs'] - expected).abs().max() > 1
 
 
+@pytest.mark.parametrize('divisor', [32, 48, 128])
+@pytest.mark.parametrize('stats', [PYTORCH, CAFFE])
+def test_a_teacher_that_pads_otherwise_sees_its_own_border(stats, divisor):
+    student = DetDataPreprocessor(**PYTORCH, pad_size_divisor=32)
+    teacher = DetDataPreprocessor(**stats, pad_size_divisor=divisor, pad_value=7)
+    data = student(images((40, 61), (64, 50)), training=True)
+    expected = teacher(images((40, 61), (64, 50)), training=True)['inputs']
+    before = data['inputs'].clone()
+    renormalise = Renormalise(student, teacher)
+    padded = renormalise.pad(renormalise(**data))
+    torch.testing.assert_close(padded, expected, rtol=1e-5, atol=1e-3)
+    assert torch.equal(data['inputs'], before)
+
+
 def test_classifiers():
     student = ClsDataPreprocessor(**PYTORCH, to_rgb=True)
     teacher = ClsDataPreprocessor(mean=[128.0] * 3, std=[64.0] * 3, to_rgb=False)

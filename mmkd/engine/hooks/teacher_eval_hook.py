@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmkd.configs import load_config, teachers_of
 from mmkd.engine.bare_model import bare_model
 from mmkd.errors import CheckpointError, ConfigError
+from mmkd.models.guards import num_classes_in, other_classes
 from mmkd.models.randomness import isolated_rng
 from mmkd.provenance import fingerprint
 from mmkd.registry import HOOKS
@@ -23,7 +24,8 @@ class TeacherEvalHook(Hook):
     its evaluator. A resumed run evaluates again only where one of these is another, or
     where the Runner has no config that says so.
     A teacher below a floor stops the run, a resumed one too: it would be a broken one,
-    such as with a wrong checkpoint or wrong input statistics.
+    such as with a wrong checkpoint or wrong input statistics. One of other classes than
+    the val set's, of which features can be compared, is not evaluated.
 
     Args:
         floor (dict[str, float], optional): Least value by metric, such as
@@ -31,7 +33,8 @@ class TeacherEvalHook(Hook):
 
     Raises:
         CheckpointError: A teacher is below the floor.
-        ConfigError: There is no val set, or no such metric.
+        ConfigError: There is no val set, no such metric, or a floor for a teacher that
+            cannot be evaluated.
     """
 
     priority = 'LOW'
@@ -42,6 +45,8 @@ class TeacherEvalHook(Hook):
     def before_train(self, runner) -> None:
         """Evaluate, unless a resumed run has done so, and hold against the floor."""
         for name, teacher in _teachers(runner).items():
+            if self._is_foreign(runner, name, teacher):
+                continue
             subject = _subject(runner, name, teacher)
             if not self._known(runner, name, subject):
                 figures = self._measure(runner, name, teacher)
@@ -57,6 +62,20 @@ class TeacherEvalHook(Hook):
             rows = (f'{key} {metrics[key]:.4g} / {figures[key]:.4g}' for key in both)
             if both:
                 runner.logger.info(f'student / {name}: {", ".join(rows)}')
+
+    def _is_foreign(self, runner, name, teacher):
+        """Whether it knows other classes than the val set, which is logged."""
+        detail = _other_classes(runner, teacher)
+        if detail is None:
+            return False
+        what = f'the {name} cannot be evaluated on the val set: {detail}'
+        if self.floor:
+            raise ConfigError(
+                f'{what}; take the floor, or TeacherEvalHook, out, or use a teacher of '
+                'this data set.'
+            )
+        runner.logger.info(f'{what}.')
+        return True
 
     def _known(self, runner, name, subject):
         """Whether all processes have the figures, of this subject, that are needed."""
@@ -122,6 +141,17 @@ class TeacherEvalHook(Hook):
 
 def _teachers(runner):
     return getattr(bare_model(runner), 'teachers', {})
+
+
+def _other_classes(runner, teacher):
+    """Say in what classes differ; None where they do not, or nobody knows."""
+    dataset = getattr(getattr(runner.val_loop, 'dataloader', None), 'dataset', None)
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    detail = other_classes(teacher.classes, classes, 'the val set')
+    numbers = num_classes_in(teacher.model), num_classes_in(bare_model(runner).student)
+    if detail is None and None not in numbers and numbers[0] != numbers[1]:
+        return 'it knows {} classes and the student {}'.format(*numbers)
+    return detail
 
 
 def _subject(runner, name, teacher):

@@ -46,14 +46,22 @@ def build_adapter(
     if _without(student, axis) != _without(teacher, axis):
         raise ConfigError(
             f'{got} differ in size, not only in channels; choose modules of one '
-            'stride, or register an adapter that resizes and name it in '
-            'on=dict(..., adapter=dict(type=...)).'
+            f'stride, or {_how_to_resize(len(student))}.'
         )
     if student[axis] == teacher[axis]:
         return None
     if spec is None:
         raise ConfigError(f"{got} differ in channels; adapter='auto' makes a map.")
     return (ConvAdapter if len(student) == 4 else LinearAdapter)(**channels)
+
+
+def _how_to_resize(rank):
+    if rank == 4:
+        return "say whose maps to resize in on=dict(..., resize='student' or 'teacher')"
+    return (
+        'register an adapter that resizes and name it in on=dict(..., '
+        'adapter=dict(type=...))'
+    )
 
 
 def _channel_axis(shape):

@@ -11,6 +11,9 @@ from mmkd.registry import FAMILIES
 from ..taps import Taps, find_module
 from .run import Run
 
+#: Children that compute features.
+FEATURES = ('backbone', 'neck')
+
 
 @FAMILIES.register_module()
 class Family:
@@ -20,8 +23,8 @@ class Family:
     methods get what they work on; it keeps nothing itself.
     """
 
-    #: Whether a teacher may see images of another size: nothing that it is asked about,
-    #: such as a box, lies in the student's.
+    #: Whether all of a teacher may see images of another size: nothing that it is asked
+    #: about, such as a box, lies in the student's. Features may always.
     resizes = False
     #: Children that run on the features alone.
     on_feats: Sequence[str] = ()
@@ -55,7 +58,7 @@ class Family:
     @property
     def parts(self) -> List[str]:
         """Children that can be run."""
-        return ['backbone', 'neck', *self.on_feats, *self.late_parts]
+        return [*FEATURES, *self.on_feats, *self.late_parts]
 
     def inputs_of(self, model: nn.Module, path: str) -> List[str]:
         """Name the student's modules whose inputs a teacher's late part needs.
@@ -91,6 +94,12 @@ class Family:
             BaseDataElement(metainfo=dict(sample_idx=index, img_shape=size))
             for index in range(len(inputs))
         ]
+
+    def bound_to_size(self, paths: Sequence[str]) -> List[str]:
+        """Return those of some modules for which a teacher has to see the same size."""
+        if self.resizes:
+            return []
+        return [path for path in paths if _part(path) not in FEATURES]
 
     def needs_late(self, paths: Sequence[str]) -> List[str]:
         """Return those of some modules that lie in late parts."""

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Optional
+from typing import Optional, Tuple
 
 from torch import Tensor, nn
 
@@ -16,14 +16,22 @@ class Run:
         model (nn.Module): An mmpretrain classifier or an mmdet detector.
         inputs (Tensor): Preprocessed images ``(N, C, H, W)``.
         samples (list, optional): Their data samples.
+        shown (tuple[int, int], optional): Height and width of what the images have in
+            common with those of the other network: the rest, below and on the right,
+            was padded for this one alone. Defaults to all.
     """
 
     def __init__(
-        self, model: nn.Module, inputs: Tensor, samples: Optional[list] = None
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        samples: Optional[list] = None,
+        shown: Optional[Tuple[int, int]] = None,
     ) -> None:
         self.model = model
         self.inputs = inputs
         self.samples = samples
+        self.shown = tuple(inputs.shape[2:]) if shown is None else shown
 
     @cached_property
     def feats(self):

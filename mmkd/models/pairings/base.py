@@ -1,6 +1,6 @@
 """What lines up student and teacher, for one family of models."""
 
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from torch import Tensor, nn
 
@@ -73,6 +73,9 @@ class Pairing:
         self.teacher_outputs = list(teacher_outputs)
         family_of(student).check(student, self.student_outputs, 'student')
         family_of(teacher).check(teacher, self.teacher_outputs, 'teacher')
+        #: The side, ``'student'`` or ``'teacher'``, whose maps are resized to the
+        #: other's height and width where they differ; None for neither.
+        self.resize: Optional[str] = None
         #: Student modules whose inputs are needed too.
         self.student_inputs: List[str] = []
 
@@ -98,6 +101,10 @@ class Pairing:
         """Return the tensors of one side, before any selection or adapter."""
         names = self.student_outputs if role == 'student' else self.teacher_outputs
         return [tensor for name in names for tensor in taps[name].outputs()]
+
+    def sides(self, student: Taps, teacher: Taps) -> Tuple[List[Tensor], List[Tensor]]:
+        """Return the tensors of both, as they are compared, before any selection."""
+        return self.tensors(student, 'student'), self.tensors(teacher, 'teacher')
 
     def align(self, student: Taps, teacher: Taps, data_samples: Sequence) -> Aligned:
         """Return what is to be compared in this step."""

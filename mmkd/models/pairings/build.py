@@ -15,17 +15,22 @@ from .modules import ModulePairing
 
 
 def build_pairing(
-    on: Union[str, Sequence[str], dict], student: nn.Module, teacher: nn.Module
+    on: Union[str, Sequence[str], dict],
+    student: nn.Module,
+    teacher: nn.Module,
+    resize: Optional[str] = None,
 ) -> Tuple[Pairing, Optional[object]]:
     """Make the pairing that a loss's ``on=`` asks for, and its adapter's spec.
 
     Args:
         on (str | list[str] | dict): A pairing's name; a module path, or several;
             ``dict(pairing=NAME, ...)`` with the pairing's options; or
-            ``dict(student=PATH, teacher=PATH, adapter='auto' | None | dict)``, again
-            with a list for several modules.
+            ``dict(student=PATH, teacher=PATH, adapter='auto' | None | dict,
+            resize='student' | 'teacher' | None)``, again with a list for several
+            modules; see :class:`ModulePairing`.
         student (nn.Module): The student.
         teacher (nn.Module): The teacher.
+        resize (str, optional): Of modules, where ``on`` says none.
 
     Returns:
         tuple: The pairing, and the adapter's spec.
@@ -58,17 +63,18 @@ def build_pairing(
     paths = _listed(options.pop('student'))
     teacher_paths = _listed(options.pop('teacher', paths))
     adapter = options.pop('adapter', 'auto')
+    resize = options.pop('resize', resize)
     if options:
         raise ConfigError(
             f'on={dict(on)}: unknown keys {", ".join(options)}; a module pairing has '
-            'student, teacher and adapter.'
+            'student, teacher, adapter and resize.'
         )
     for path in [*paths, *teacher_paths]:
         if not isinstance(path, str):
             raise ConfigError(f'on={dict(on)}: {path!r} is no name of a module.')
     for path in paths:
         _find_or_suggest(path, student)
-    return ModulePairing(paths, teacher_paths, student, teacher), adapter
+    return ModulePairing(paths, teacher_paths, student, teacher, resize), adapter
 
 
 def _listed(paths):
