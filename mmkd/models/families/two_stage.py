@@ -10,15 +10,16 @@ from mmkd.registry import FAMILIES
 
 from ..taps import Taps
 from .detection import Detection
+from .roi_heads import answer, check_answers
 from .run import Run
 
 
 @FAMILIES.register_module()
 class TwoStage(Detection):
-    """Faster, Mask and Cascade R-CNN: a teacher's RoI head runs on the student's RoIs.
+    """Faster, Mask, Cascade R-CNN and their like, see :mod:`.roi_heads`.
 
-    These are the RoIs that the student sampled for its own loss; the teacher's RPN does
-    not run.
+    A teacher's RoI head runs on the RoIs that the student sampled for its own loss; the
+    teacher's RPN does not run.
     """
 
     on_feats = ('rpn_head',)
@@ -30,22 +31,12 @@ class TwoStage(Detection):
         return getattr(model, 'roi_head', None) is not None
 
     def check(self, model: nn.Module, paths: Sequence[str], role: str) -> None:
-        """Refuse students that use their box heads in another way, too."""
+        """Refuse RoI heads that are not known to answer, or to be asked, rightly."""
         super().check(model, paths, role)
-        if role == 'teacher' or not self.needs_late(paths):
-            return
-        roi_head = model.roi_head
-        samplers = getattr(roi_head, 'bbox_sampler', None)
-        samplers = samplers if isinstance(samplers, list) else [samplers]
-        asking = [type(s).__name__ for s in samplers if hasattr(s, 'context')]
-        why = f'{asking[0]} asks the box head, without gradient' if asking else ''
-        if hasattr(roi_head, 'num_branch'):
-            why = 'its RoIs are those of several branches'
-        if why:
-            raise ConfigError(
-                f'the RoI head of the {role} ({type(model).__name__}) cannot be '
-                f'compared: {why}; compare modules in front of it, such as the neck.'
-            )
+        if self.needs_late(paths):
+            check_answers(model, role)
+            if role == 'student':
+                _check_samplers(model)
 
     def inputs_of(self, model: nn.Module, path: str) -> List[str]:
         """Name the student's RoI extractors, which get the RoIs."""
@@ -54,8 +45,9 @@ class TwoStage(Detection):
     def late(self, run: Run, paths: Sequence[str], student: Taps) -> None:
         """Run the box heads on the student's RoIs."""
         if self.needs_late(paths):
-            rois = rois_of(student, roi_extractors(student.model))
-            self._run_roi_head(run, paths, rois)
+            extractors = roi_extractors(student.model)
+            rois = rois_of(student, extractors, len(run.feats[0]))
+            self._answer(run, paths, rois)
 
     def rehearse(self, run: Run, paths: Sequence[str]) -> None:
         """Run the box heads on one RoI an image: the upper left quarter."""
@@ -65,19 +57,16 @@ class TwoStage(Detection):
             image = torch.arange(len(boxes), dtype=boxes.dtype, device=boxes.device)
             rois = torch.cat([image[:, None], boxes], dim=1)
             stages = len(roi_extractors(run.model))
-            self._run_roi_head(run, paths, [rois] * stages)
+            self._answer(run, paths, [rois] * stages)
 
-    def _run_roi_head(self, run, paths, rois: Sequence[Optional[Tensor]]):
-        roi_head = run.model.roi_head
-        cascade = isinstance(roi_head.bbox_head, nn.ModuleList)
+    def _answer(self, run, paths, rois: Sequence[Optional[Tensor]]):
         wanted = _stages(self.needs_late(paths))
-        for stage, stage_rois in enumerate(rois):
-            if stage_rois is None or cascade and wanted and stage not in wanted:
-                continue
-            if cascade:
-                roi_head._bbox_forward(stage, run.feats, stage_rois)
-            else:
-                roi_head._bbox_forward(run.feats, stage_rois)
+        asked = {
+            stage: stage_rois
+            for stage, stage_rois in enumerate(rois)
+            if stage_rois is not None and (not wanted or stage in wanted)
+        }
+        answer(run.model.roi_head, run.feats, asked)
 
 
 def roi_extractors(model: nn.Module) -> List[str]:
@@ -99,14 +88,61 @@ def roi_extractors(model: nn.Module) -> List[str]:
     return [name]
 
 
-def rois_of(taps: Taps, extractors: Sequence[str]) -> List[Optional[Tensor]]:
+def rois_of(
+    taps: Taps, extractors: Sequence[str], images: int, call: int = 0
+) -> List[Optional[Tensor]]:
     """Return the RoIs ``(R, 5)`` that each stage's extractor got.
 
     They are ``(image, x1, y1, x2, y2)`` in pixels of the input. None stands for a stage
     that did not run: a cascade ends early when no proposal is left.
+
+    Args:
+        taps (Taps): What the student recorded.
+        extractors (Sequence[str]): See :func:`roi_extractors`.
+        images (int): How many the teacher has maps of.
+        call (int): Which of an extractor's calls. Defaults to 0, the first.
+
+    Raises:
+        ConfigError: RoIs lie in other images, so that the teacher has no maps there.
     """
-    calls = (taps[name].calls for name in extractors)
-    return [call[0].args[1] if call else None for call in calls]
+    recorded = [taps[name].calls for name in extractors]
+    chosen = [calls[call].args[:2] if calls else (None, None) for calls in recorded]
+    for maps, rois in chosen:
+        if rois is not None:
+            _check_images(taps.model, maps[0], rois, images)
+    return [rois for _, rois in chosen]
+
+
+def _check_images(student, maps, rois, images):
+    if len(maps) != images:
+        raise ConfigError(
+            f'the RoIs of the student ({type(student).__name__}) are of {len(maps)} '
+            f'images where the teacher has maps of {images}: one of them makes several '
+            'of an image, as a TridentNet does in training; choose a student without '
+            'branches, or as its teacher a TridentNet of as many branches and '
+            'test_branch_idx=-1.'
+        )
+    # Of a tensor on a GPU, and of a fake one, nothing is read: that would wait.
+    at_hand = type(rois) is Tensor and rois.device.type == 'cpu' and len(rois)
+    if at_hand and not 0 <= rois[:, 0].min() <= rois[:, 0].max() < images:
+        first, last = rois[:, 0].min().item(), rois[:, 0].max().item()
+        raise ConfigError(
+            f'the RoIs of the student ({type(student).__name__}) are of images '
+            f'{first:.0f} to {last:.0f} in a batch of {images}; correct the class of '
+            'its RoI head.'
+        )
+
+
+def _check_samplers(student):
+    samplers = getattr(student.roi_head, 'bbox_sampler', None)
+    samplers = samplers if isinstance(samplers, list) else [samplers]
+    asking = [type(s).__name__ for s in samplers if hasattr(s, 'context')]
+    if asking:
+        raise ConfigError(
+            f'the RoI head of the student ({type(student).__name__}) cannot be '
+            f'compared: {asking[0]} asks the box head, without gradient; compare '
+            'modules in front of it, such as the neck.'
+        )
 
 
 def _stages(paths):

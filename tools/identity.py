@@ -1,0 +1,143 @@
+#!/usr/bin/env python
+"""Tell whether a teacher that has the student's weights says what the student says.
+
+Each config's model teaches itself for a step on two small images. Of all that it offers
+to compare the tool prints ``right``: equal, with a gradient, and all rows that its own
+loss trains on; ``refused`` and the sentence; ``needs`` and what is not installed;
+``stock`` where the model cannot train alone either; or ``wrong``, and then it fails.
+"""
+
+import argparse
+import copy
+from contextlib import suppress
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Sequence
+
+from mmengine.config import Config
+
+from mmkd.configs import build_model, load_model_config
+from mmkd.engine import arguments
+from mmkd.engine.launch import run
+from mmkd.errors import ConfigError, MMKDError, first_line
+
+#: Said by what is not installed.
+NOT_INSTALLED = 'needs the compiled mmcv', 'No module named', 'pip install'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = arguments.parser(__doc__)
+    parser.add_argument(
+        'configs',
+        nargs='*',
+        help='paths, or package::path; by default all two-stage ones of mmdet',
+    )
+    parser.add_argument('--on', nargs='+', help='modules or pairings to compare')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    wrong, seen = 0, set()
+    for path in args.configs or two_stage_configs():
+        cfg = load_model_config(path)
+        if repr(cfg.model) in seen and not args.configs:
+            continue  # the same model on another schedule
+        seen.add(repr(cfg.model))
+        print(path, flush=True)
+        for on, verdict in verdicts(cfg, args.on).items():
+            print(f'    {on:10} {verdict}', flush=True)
+            wrong += verdict.startswith('wrong')
+    if wrong:
+        raise ConfigError(
+            f'{wrong} of these comparisons are wrong; correct how the family runs the '
+            'teacher, or what the pairing lines up, or refuse them there.'
+        )
+
+
+def two_stage_configs() -> Iterator[str]:
+    """Name the stock configs of mmdet whose model has a RoI head."""
+    import mmdet
+
+    folder = Path(mmdet.__file__).parent / '.mim/configs'
+    for file in sorted(folder.glob('[!_]*/*.py')):
+        path = f'mmdet::{file.relative_to(folder).as_posix()}'
+        if 'roi_head' in (Config.fromfile(file).get('model') or {}):
+            yield path
+
+
+def verdicts(cfg: Config, on: Sequence[str]) -> Dict[str, str]:
+    """Return a verdict for each of what a config's model is to compare.
+
+    The shrunken model has to be right; where it is not, the model as it is says why.
+    """
+    from mmkd.identity import offered
+    from mmkd.testing import shrink
+
+    on, whole = on or offered(cfg.model), _with_few_rows(cfg)
+    with suppress(Exception):  # not all can be shrunken
+        small = _tried(shrink(whole), on)
+        if set(small.values()) == {'right'}:
+            return small
+    found = _tried(whole, on)
+    if len(on) > 1 and set(found.values()) != {'right'}:
+        return {each: _tried(whole, [each])[each] for each in on}
+    return found
+
+
+def _with_few_rows(cfg):
+    """Take fewer RoIs, and pad to no more than the images."""
+    cfg = copy.deepcopy(cfg)
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    for augment in preprocessor.get('batch_augments') or ():
+        if 'size' in augment:
+            augment.size = (128, 128)
+    stages = (cfg.model.get('train_cfg') or {}).get('rcnn') or []
+    for stage in [stages] if isinstance(stages, dict) else stages:
+        if 'num' in (stage.get('sampler') or {}):
+            stage.sampler.num = 64
+    return cfg
+
+
+def _tried(cfg: Config, on: Sequence[str]) -> Dict[str, str]:
+    import torch
+
+    from mmkd.identity import batch_for, misfits, twins
+
+    torch.manual_seed(0)
+    try:
+        distiller = twins(cfg, on)
+        found = misfits(distiller, batch_for(distiller.student))
+    except MMKDError as error:
+        return dict.fromkeys(on, _said_by(error) or f'refused: {error}')
+    except Exception as error:
+        alone = _alone(cfg)
+        stock = f'stock: it cannot train alone, {first_line(alone)}' if alone else ''
+        wrong = stock or f'wrong: {first_line(error)}'
+        return dict.fromkeys(on, _said_by(alone or error) or wrong)
+    return {each: _of_misfits(found[f'loss_{i}']) for i, each in enumerate(on)}
+
+
+def _alone(cfg: Config) -> Optional[Exception]:
+    """Return why a stock model cannot train even without a teacher."""
+    from mmkd.identity import batch_for
+
+    try:
+        model = build_model(cfg)
+        model(**model.data_preprocessor(batch_for(model), True), mode='loss')
+    except Exception as error:
+        return error
+    return None
+
+
+def _of_misfits(sentences: List[str]) -> str:
+    return 'wrong: ' + '; '.join(sentences) if sentences else 'right'
+
+
+def _said_by(error: Exception) -> str:
+    """Say what is not installed, if that is what an error is about."""
+    needs = any(said in str(error) for said in NOT_INSTALLED)
+    return f'needs: {first_line(error)}' if needs else ''
+
+
+if __name__ == '__main__':
+    run(main)
