@@ -1,5 +1,6 @@
 """Building from config values, with errors that name the key."""
 
+import copy
 import difflib
 import importlib
 import inspect
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Sequence, Union
 
 import mmengine.registry
+from mmengine.config import ConfigDict
 from mmengine.registry import Registry
 
 from mmkd.errors import ConfigError, explained
@@ -17,6 +19,8 @@ from mmkd.registry import MODELS
 
 #: How MMEngine says that it knows no such type.
 UNKNOWN = re.compile(r'([\w.]+) is not in the \S+?::(.+?) registry')
+#: How MMCV says that it knows no such layer, whichever that is.
+NAMELESS = 'Cannot find None in registry'
 #: The largest number of float32.
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 
@@ -83,6 +87,20 @@ def construct(what: str, build: Callable, *args, **kwargs) -> Any:
         return build(*args, **kwargs)
 
 
+def build_from(registry: Registry, spec: dict, **known) -> Any:
+    """Build what a part of a config describes, which stays as it is.
+
+    Classes take parts out of the dicts that they get, add to them, and expect a
+    config's, whose keys are attributes too.
+
+    Args:
+        registry (Registry): Where its type is looked up.
+        spec (dict): Type and arguments, of a config or plain.
+        **known: Arguments that it may lack.
+    """
+    return registry.build(ConfigDict(copy.deepcopy(spec)), default_args=known or None)
+
+
 @contextmanager
 def building(whose: str) -> Iterator[None]:
     """Say whose network cannot be built in here, and where a type is unknown, which.
@@ -99,6 +117,12 @@ def building(whose: str) -> Iterator[None]:
         try:
             yield
         except KeyError as error:
+            if NAMELESS in str(error):
+                raise ConfigError(
+                    f'{whose}: a type in a norm_cfg, conv_cfg or the like is not '
+                    'registered; check their spelling, or name the module that has '
+                    'it in custom_imports.'
+                ) from error
             unknown = UNKNOWN.search(str(error))
             if unknown is None:
                 raise

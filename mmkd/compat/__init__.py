@@ -21,10 +21,17 @@ def setup() -> None:
     versions.check_installed()
     mmcv_ext.install()
     after_import('mmcv', versions.check_fit)
+    after_import('mmcv.ops.sync_bn', _build_alone)
     after_import('mmengine.runner', _load_safely)
     after_import('mmengine.fileio', _write_whole)
     after_import('mmengine.config', _dump_whole)
     after_import('mmengine.hooks', _save_first)
+
+
+def _build_alone() -> None:
+    from mmkd.compat import sync_bn
+
+    sync_bn.install()
 
 
 def _load_safely() -> None:
