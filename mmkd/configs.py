@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmkd.config_files import imported_bases, read_config
-from mmkd.construct import building
+from mmkd.construct import build_from, building
 from mmkd.errors import ConfigError
 from mmkd.options import merge_options
 
@@ -234,11 +234,11 @@ def build_model(cfg: Config) -> 'nn.Module':
     Raises:
         ConfigError: It cannot be built.
     """
-    model = copy.deepcopy(cfg.model)
+    model = copy.copy(cfg.model)
     if is_distiller(model) and input_size_of(cfg) is not None:
         model.setdefault('probe_size', input_size_of(cfg))
     if cfg.get('data_preprocessor') is not None:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope'))
     with building('the model'), scope:
-        return MODELS.build(model)
+        return build_from(MODELS, model)

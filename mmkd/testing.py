@@ -28,6 +28,7 @@ from mmkd.configs import (
     student_of,
     teachers_of,
 )
+from mmkd.construct import build_from
 
 #: What :func:`toy_detector` can make.
 DETECTORS = dict(
@@ -86,7 +87,8 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
     # What OFD names in a CIFAR teacher are modules of its full depth.
     depths = {} if any('norms' in term for term in model.losses.values()) else DEPTHS
     for teacher in teachers_of(model).values():
-        teacher.update(_shrink_teacher(teacher, width, depths))
+        for key, value in _shrink_teacher(teacher, width, depths).items():
+            teacher[key] = value  # a config's update would merge it
     return cfg
 
 
@@ -219,7 +221,7 @@ def _shrink_backbone(backbone, scope, width, depths):
     known = scope, repr(backbone)
     if known not in CHANNELS_OUT:
         with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng([]):
-            network = MODELS.build(backbone)
+            network = build_from(MODELS, backbone)
         network.eval()
         levels = network(torch.zeros(1, 3, 64, 64))
         CHANNELS_OUT[known] = [level.size(1) for level in levels]

@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmkd.construct import build_from
 from mmkd.errors import DataError
 from mmkd.registry import DATASETS, FUNCTIONS
 
@@ -33,7 +34,7 @@ class ImageTensors(Dataset):
     """
 
     def __init__(self, dataset: dict) -> None:
-        source = ROOT_DATASETS.build(dict(dataset, pipeline=[]))
+        source = build_from(ROOT_DATASETS, dict(dataset, pipeline=[]))
         self.metainfo = source.metainfo
         infos = [source.get_data_info(index) for index in range(len(source))]
         if not infos or 'img' not in infos[0]:

@@ -7,6 +7,7 @@ from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
 
+from mmkd.construct import build_from
 from mmkd.models.randomness import seed_by
 
 #: Keep what is drawn for indices and for images apart from what a step draws.
@@ -135,8 +136,8 @@ def _fresh_batch_sampler(runner, loader):
     if not isinstance(spec, dict) or own_seeds:
         return loader.batch_sampler
     known = dict(dataset=loader.dataset, seed=runner.seed)
-    sampler = DATA_SAMPLERS.build(spec['sampler'], default_args=known)
+    sampler = build_from(DATA_SAMPLERS, spec['sampler'], **known)
     if spec.get('batch_sampler'):
         known = dict(sampler=sampler, batch_size=spec['batch_size'])
-        return DATA_SAMPLERS.build(spec['batch_sampler'], default_args=known)
+        return build_from(DATA_SAMPLERS, spec['batch_sampler'], **known)
     return BatchSampler(sampler, spec['batch_size'], spec.get('drop_last', False))

@@ -1,17 +1,16 @@
 """Networks of stock configs: building them, and the feature before the logits."""
 
-import copy
 import inspect
 from typing import Optional, Tuple, Union
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
 from mmkd.configs import load_config, preprocessed, student_alone
-from mmkd.construct import building
+from mmkd.construct import build_from, building
 from mmkd.errors import ConfigError, about
 
 
@@ -49,20 +48,19 @@ def build_network(
             f'{name} config must be a path or a dict, got {config!r}; give '
             'config=PATH, package::path, or the model as a dict with its type.'
         )
-    cfg = ConfigDict(copy.deepcopy(config))
-    model = cfg if 'type' in cfg else cfg.get('model')
+    model = config if 'type' in config else config.get('model')
     if not isinstance(model, dict) or 'type' not in model:
         raise ConfigError(
             f'{name} config has no model: give the path of a config with one, or the '
-            f'model as a dict with its type; got the keys {", ".join(cfg)}.'
+            f'model as a dict with its type; got the keys {", ".join(config)}.'
         )
     with building(f'{name}{source}'):
         model = student_alone(model)
-        scope = model.get('_scope_', cfg.get('default_scope'))
+        scope = model.get('_scope_', config.get('default_scope'))
         with ROOT_MODELS.switch_scope_and_registry(scope) as registry:
-            if model is not cfg and _preprocesses(model['type'], registry):
-                model = preprocessed(model, cfg.get('data_preprocessor'))
-            return registry.build(model)
+            if model is not config and _preprocesses(model['type'], registry):
+                model = preprocessed(model, config.get('data_preprocessor'))
+            return build_from(registry, model)
 
 
 def build_student(
@@ -83,10 +81,8 @@ def build_student(
             "; leave it out for the student's own."
         )
     if isinstance(student, dict) and 'type' in student:
-        # Building takes parts out of a config.
-        spec = preprocessed(copy.deepcopy(student), data_preprocessor)
         with building('the student'):
-            student = ROOT_MODELS.build(spec)
+            student = build_from(ROOT_MODELS, preprocessed(student, data_preprocessor))
     if not isinstance(student, nn.Module):
         keys = isinstance(student, dict) and ', '.join(map(str, student))
         got = f'the keys {keys}' if keys else repr(student)

@@ -14,6 +14,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor, nn
 
 from mmkd.configs import load_config, student_of
+from mmkd.construct import build_from
 from mmkd.errors import ConfigError
 from mmkd.models.frozen_network import freeze, frozen_network
 from mmkd.models.randomness import isolated_rng
@@ -166,4 +167,4 @@ def _preprocessor(model: nn.Module, cfg: Config) -> nn.Module:
             'std=[...], to_rgb=...) beside the model.'
         )
     with ROOT_MODELS.switch_scope_and_registry('mmpretrain') as registry:
-        return registry.build(dict(dict(type='ClsDataPreprocessor'), **spec))
+        return build_from(registry, dict(dict(type='ClsDataPreprocessor'), **spec))

@@ -4,14 +4,18 @@ import copy
 
 import pytest
 import torch
+from mmengine.config import Config, ConfigDict
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, Registry
 
+from mmkd.configs import build_model
+from mmkd.construct import build_from
 from mmkd.models import Distiller
 from mmkd.testing import (
     classification_batch,
     detection_batch,
+    shrink,
     toy_classifier,
     toy_detector,
 )
@@ -119,6 +123,62 @@ def test_building_changes_no_config(kind):
     Distiller(student, losses, teacher=teacher, probe_size=64)
     assert (student, losses, teacher) == before
     Distiller(student, losses, teacher=teacher, probe_size=64)
+
+
+def plain(value):
+    """The same without a config's classes."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [*map(plain, value)] if isinstance(value, (list, tuple)) else value
+
+
+@pytest.mark.parametrize('make', [plain, ConfigDict])
+@pytest.mark.parametrize('kind', TOYS)
+@pytest.mark.parametrize('whole', [True, False])
+def test_one_dict_describes_student_and_teacher(kind, make, whole):
+    shared = make(TOYS[kind]())
+    before = copy.deepcopy(shared)
+    config = dict(model=shared) if whole else shared
+    teacher = dict(config=config, allow_untrained=True)
+    for _ in range(2):
+        model = Distiller(shared, LOSSES[kind], teacher=teacher, probe_size=64)
+        network = model.teachers['teacher'].model
+        assert str(model.student) == str(network)
+        assert shared == before
+
+
+def test_a_preprocessor_beside_the_model_stays_as_it_is():
+    model = toy_classifier()
+    model.train_cfg = dict(augments=[dict(type='Mixup', alpha=0.2)])
+    given = dict(model.pop('data_preprocessor'), num_classes=10)
+    given.pop('type')
+    before = copy.deepcopy(given)
+    build_model(Config(dict(model=model, data_preprocessor=given)))
+    Distiller(model, {}, data_preprocessor=given)
+    assert given == before
+
+
+def test_a_teacher_given_as_a_model_alone_is_shrunk_as_its_student():
+    model = toy_classifier(width=16)
+    model = dict(type='mmkd.Distiller', student=model, losses=LOSSES['classifier'])
+    model['teacher'] = dict(config=model['student'], checkpoint='a.pth')
+    built = build_model(shrink(Config(dict(default_scope='mmpretrain', model=model))))
+    assert str(built.student) == str(built.teachers['teacher'].model)
+
+
+def test_what_is_built_takes_nothing_out_of_a_config():
+    registry = Registry('greedy')
+
+    @registry.register_module()
+    class Greedy:
+        def __init__(self, part, **known):
+            self.known, self.name = known, part.pop('name')
+            self.width = part.inner.pop('width')
+
+    spec = dict(type='Greedy', part=dict(name='a', inner=dict(width=3)))
+    for _ in range(2):
+        built = build_from(registry, spec, other=1)
+        assert (built.name, built.width, built.known) == ('a', 3, dict(other=1))
 
 
 @pytest.mark.parametrize('kind', TOYS)

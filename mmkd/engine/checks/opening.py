@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from mmkd.configs import datasets_of, student_of, type_of
+from mmkd.construct import build_from
 from mmkd.errors import DataError, MMKDError, explained, first_line
 from mmkd.models.randomness import isolated_rng
 
@@ -80,7 +81,7 @@ def check_contents(
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
             for loader, spec in specs.items():
                 with _opened(cfg, loader):
-                    datasets[loader] = DATASETS.build(spec)
+                    datasets[loader] = build_from(DATASETS, spec)
                     getattr(datasets[loader], 'full_init', int)()
         _look(cfg, datasets)
 
@@ -165,7 +166,7 @@ def _explain(spec, loader, scope, error):
 
     try:
         with DefaultScope.overwrite_default_scope(scope):
-            leaf = DATASETS.build(dict(spec, lazy_init=True, pipeline=[]))
+            leaf = build_from(DATASETS, dict(spec, lazy_init=True, pipeline=[]))
     except Exception:  # what failed before says more
         return
     if isinstance(leaf, CocoDataset) and Path(leaf.ann_file).is_file():

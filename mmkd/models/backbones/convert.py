@@ -9,6 +9,7 @@ from typing import Callable, Dict, NamedTuple, Sequence, Tuple, Union
 import torch
 from torch import Tensor
 
+from mmkd.construct import build_from
 from mmkd.errors import CheckpointError
 from mmkd.registry import MODELS
 
@@ -160,7 +161,7 @@ def _rename(key, arch):
 
 
 def _classifier_shapes(backbone, num_classes):
-    backbone = MODELS.build(backbone)
+    backbone = build_from(MODELS, backbone)
     backbone.eval()
     with torch.no_grad():
         channels = backbone(torch.zeros(1, 3, 32, 32))[-1].size(1)
