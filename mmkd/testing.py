@@ -39,12 +39,15 @@ DETECTORS = dict(
 #: What necks and heads get wherever they have these keys: channels, and counts of
 #: proposals, detections and sampled RoIs.
 CHANNELS = ('in_channels', 'out_channels', 'feat_channels', 'conv_out_channels')
+CHANNELS += ('point_feat_channels',)
 SMALL = dict.fromkeys(CHANNELS, 32)  # a multiple of group norm's 32
 SMALL.update(fc_out_channels=32, nms_pre=100, max_per_img=50, num=32)
 #: Most samples that a loss's memory holds.
 NUM_SAMPLES = 1000
 #: Networks with a base width.
-RESNETS = ('ResNet', 'ResNetV1c', 'ResNetV1d', 'CIFARBottleneckResNet')
+RESNETS = ('ResNet', 'ResNetV1c', 'ResNetV1d', 'ResNeXt', 'CIFARBottleneckResNet')
+#: Networks whose width and depth are factors.
+SCALED = ('MobileNetV2', 'CSPDarknet', 'CSPNeXt')
 #: Least depths of the CIFAR networks.
 DEPTHS = dict(CIFARResNet=8, CIFARWideResNet=10, CIFARVGG=8)
 #: What backbones put out, asked once each: channels by scope and config.
@@ -211,8 +214,15 @@ def _shrink_backbone(backbone, scope, width, depths):
     if name in RESNETS:
         depth = 18 if backbone.depth < 50 else 50
         backbone.update(depth=depth, base_channels=width, stem_channels=width)
-    elif name == 'MobileNetV2':
+        if 'groups' in backbone:
+            backbone.groups = min(backbone.groups, 4)
+    elif name in SCALED:
         backbone.widen_factor = width / 64
+        if 'deepen_factor' in backbone:
+            backbone.deepen_factor = 0.1
+    elif name == 'SwinTransformer':
+        heads = [max(count * width // 64, 1) for count in backbone.num_heads]
+        backbone.update(embed_dims=8 * heads[0], num_heads=heads, depths=[2] * 4)
     elif name in depths:
         backbone.depth = depths[name]
     if name == 'CIFARResNet':

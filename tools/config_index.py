@@ -26,6 +26,18 @@ DETECTORS = {
     'frcnn_r50_mv2': 'Faster R-CNN R50→MV2',
     'mask_rcnn': 'Mask R-CNN R101→R18',
     'cascade_rcnn': 'Cascade R-CNN R101→R18',
+    'frcnn_r101_r50': 'Faster R-CNN R101→R50',
+    'cascade_mask_rcnn_x101_frcnn_r50': 'Cascade Mask R-CNN X101→Faster R-CNN R50',
+    'retinanet_x101_r50': 'RetinaNet X101→R50',
+    'mask_rcnn_swin_s_retinanet_r50': 'Mask R-CNN Swin-S→RetinaNet R50',
+    'fcos_x101_retinanet_r50': 'FCOS X101→RetinaNet R50',
+    'fcos_r101_r50': 'FCOS R101→R50',
+    'gfl_r101_r50': 'GFL R101→R50',
+    'reppoints_x101_r50': 'RepPoints X101→R50',
+    'rtmdet_s_tiny': 'RTMDet s→tiny',
+    'rtmdet_m_s': 'RTMDet m→s',
+    'rtmdet_l_m': 'RTMDet l→m',
+    'yolox_l_m': 'YOLOX l→m',
 }
 #: In a comment, that a value is this project's and not published.
 MMKD = re.compile(r'#.*\(mmkd\)')
@@ -48,10 +60,13 @@ python tools/train.py configs/cifar100/kd_resnet56_resnet20.py
 - *checked against*: what the value of the loss was checked against, the authors' figures or a second computation of the formula.
 - R ResNet, W Wide ResNet, V VGG, MV MobileNetV, SV ShuffleNetV.
 """  # noqa: E501
+TOP1, AP = ('Top-1 (%)', '.2f'), ('Box AP', '.1f')
 SECTIONS = {
-    'cifar100': ('CIFAR-100', 'Top-1 (%)'),
-    'imagenet': ('ImageNet', 'Top-1 (%)'),
-    'coco': ('COCO', 'Box AP'),
+    'cifar100': ('CIFAR-100', *TOP1),
+    'imagenet': ('ImageNet', *TOP1),
+    'coco': ('COCO', *AP),
+    'coco/dense': ('COCO, one-stage detectors', *AP),
+    'coco/real_time': ('COCO, real-time detectors', *AP),
 }
 
 
@@ -63,12 +78,23 @@ class Method(NamedTuple):
     checked: str = ''
 
 
+#: Methods for detectors, which have no cells for CIFAR-100.
+DETECTION = {
+    name.lower(): Method(
+        f'[{name}](https://arxiv.org/abs/{paper})', 'features', "the authors' figures"
+    )
+    for name, paper in dict(
+        PKD='2207.02039', CWD='2011.13256', FGD='2111.11837', MGD='2205.01529'
+    ).items()
+}
+
+
 class Column(NamedTuple):
     """A pair's files by method (``kd``, ``reviewkd_luminet``) and its figures."""
 
     heading: str
     cells: Dict[str, Path]
-    published: Dict[str, float]
+    published: Dict[str, str]
 
 
 def main() -> None:
@@ -85,11 +111,12 @@ def write_index(configs: Path) -> str:
     """
     folder, table = configs / 'cifar100/_base_', read_table(configs)
     methods = {name: read_method(folder / f'{name}.py') for name in table.methods}
-    methods.update({name: Method(name) for name in ('teacher', 'none')})
+    methods.update({name: Method(name) for name in ('teacher', 'none')}, **DETECTION)
     text = INTRODUCTION
-    for name, (title, unit) in SECTIONS.items():
-        columns = read_columns(configs / name, methods)
-        text += f'\n## {title}\n\n{unit}; [recipe and sources]({name}/README.md).\n\n'
+    for name, (title, unit, digits) in SECTIONS.items():
+        columns = read_columns(configs / name, methods, digits)
+        sources = f'{name.split("/")[0]}/README.md'
+        text += f'\n## {title}\n\n{unit}; [recipe and sources]({sources}).\n\n'
         text += ''.join(f'{row}\n' for row in write_rows(columns, methods, configs))
     return text
 
@@ -103,7 +130,7 @@ def read_method(path: Path) -> Method:
     return Method(name, 'logits' if on_logits else 'features', cfg.method.checked)
 
 
-def read_columns(folder: Path, methods: Dict[str, Method]) -> List[Column]:
+def read_columns(folder: Path, methods: Dict[str, Method], digits: str) -> List[Column]:
     """Return a folder's pairs, the fullest first, then those of one family."""
     pairs = {}
     for path in sorted(folder.glob('*.py')):
@@ -118,10 +145,11 @@ def read_columns(folder: Path, methods: Dict[str, Method]) -> List[Column]:
         numbered = re.sub(r'\d+', lambda number: number[0].zfill(4), pair)
         return -len(pairs[pair]), len(families), numbered
 
-    return [read_column(folder, pair, pairs[pair]) for pair in sorted(pairs, key=order)]
+    ordered = sorted(pairs, key=order)
+    return [read_column(folder, pair, pairs[pair], digits) for pair in ordered]
 
 
-def read_column(folder: Path, pair: str, cells: Dict[str, Path]) -> Column:
+def read_column(folder: Path, pair: str, cells: Dict[str, Path], digits: str) -> Column:
     text = ''.join(path.read_text(encoding='utf-8') for path in cells.values())
     # A student that pairs may share is not named after the pair, but is their base.
     base = re.search(r"'\./(none_.+\.py)'", text)
@@ -131,7 +159,8 @@ def read_column(folder: Path, pair: str, cells: Dict[str, Path]) -> Column:
         cells['teacher'] = teacher
     names = re.findall('([a-z]+)([^_]*)', pair)
     heading = '→'.join(FAMILIES.get(name, name.upper()) + rest for name, rest in names)
-    published = load_config(str(cells['none'])).get('published', {})
+    figures = load_config(str(cells['none'])).get('published', {})
+    published = {name: format(figure, digits) for name, figure in figures.items()}
     return Column(DETECTORS.get(pair, heading), cells, published)
 
 
@@ -169,13 +198,12 @@ def describe(name: str, methods: Dict[str, Method]) -> Method:
 def write_cell(column: Column, name: str, configs: Path) -> str:
     """Return the figure, linked to the config and marked where there is one."""
     path, figure = column.cells.get(name), column.published.get(name)
-    shown = f'{figure:.2f}' if figure else '–'
     if path is None:
-        return shown if figure else ''
+        return figure or ''
     files = path, path.parent / f'_base_/{name}.py'
     texts = [file.read_text(encoding='utf-8') for file in files if file.exists()]
     marked = any(map(MMKD.search, texts))
-    return f'[{shown}]({path.relative_to(configs).as_posix()})' + '†' * marked
+    return f'[{figure or "–"}]({path.relative_to(configs).as_posix()})' + '†' * marked
 
 
 if __name__ == '__main__':

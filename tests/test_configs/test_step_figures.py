@@ -30,7 +30,8 @@ PATHS = [
     'imagenet/lakd_r34_r18.py',
     'imagenet/luminet_r34_r18.py',
     'imagenet/unikd_r34_r18.py',
-    *sorted(f'coco/{path.name}' for path in CONFIGS.glob('coco/*.py')),
+    *sorted(f'coco/{p.name}' for p in CONFIGS.glob('coco/*[!0].py')),
+    *(f'coco/dense/{m}_retinanet_x101_r50.py' for m in ('pkd', 'cwd', 'fgd', 'mgd')),
     'quickstart/luminet.py',
 ]
 #: Of the directions in which gradients are measured, beside their lengths.
@@ -59,9 +60,10 @@ def batch_of(cfg) -> dict:
     if 'head' in network:
         size = 64 if network.backbone.type == 'ResNet' else 32
         return classification_batch(classes=network.head.num_classes, size=size)
-    heads = network.roi_head.bbox_head
+    of_rois = network.get('roi_head', {})
+    heads = network.get('bbox_head') or of_rois.bbox_head
     head = heads[0] if isinstance(heads, list) else heads
-    masks = 'mask_head' in network.roi_head
+    masks = 'mask_head' in of_rois
     return detection_batch(classes=head.num_classes, masks=masks)
 
 

@@ -1,0 +1,16 @@
+# PKD, Faster R-CNN: ResNet-101-FPN teaches ResNet-50-FPN.
+# The authors' values, in mmrazor.
+_base_ = './none_frcnn_r101_r50.py'
+student = _base_.model
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=student,
+    teacher=_base_.teacher,
+    losses=dict(
+        loss_pkd=dict(
+            type='PKDLoss', on=[f'neck.fpn_convs.{i}' for i in range(4)], weight=6.0
+        )
+    ),
+)
+custom_hooks = [dict(type='mmkd.TeacherEvalHook', floor={'coco/bbox_mAP': 0.38})]
