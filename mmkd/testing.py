@@ -61,16 +61,16 @@ def shrink(cfg: Union[str, Config], width: int = 8) -> Config:
     losses, classes and all that is not a network stay. ResNets keep their kind of block
     (18 and 34 become 18, deeper ones 50). CIFAR networks other than ResNets keep their
     widths, and where a loss names batch norms in them, all keep their depths; their
-    shapes are checked on images of CIFAR's size. A backbone other than these and
-    MobileNetV2 stays as it is. Nothing loads weights: students start from random
-    ones, and teachers and frozen backbones have them, inline and with
-    ``allow_untrained=True``.
+    shapes are checked on images of CIFAR's size. A backbone other than these,
+    MobileNetV2, CSPDarknet, CSPNeXt and Swin stays as it is. Nothing loads weights:
+    students start from random ones, and teachers and frozen backbones have them, inline
+    and with ``allow_untrained=True``.
 
     Args:
         cfg (str | Config): A Distiller's or a stock model's, or its path
             (``package::path`` too). It is not changed.
-        width (int): Base channels of ResNets, 64 in stock ones; those of MobileNetV2
-            and of CIFAR's ResNets go down by the same factor. Defaults to 8.
+        width (int): Base channels of ResNets, 64 in stock ones, and of Swin; those of
+            the others go down by the same factor. Defaults to 8.
 
     Returns:
         Config: For a Runner, or :func:`mmkd.configs.build_model`.
@@ -221,8 +221,7 @@ def _shrink_backbone(backbone, scope, width, depths):
         if 'deepen_factor' in backbone:
             backbone.deepen_factor = 0.1
     elif name == 'SwinTransformer':
-        heads = [max(count * width // 64, 1) for count in backbone.num_heads]
-        backbone.update(embed_dims=8 * heads[0], num_heads=heads, depths=[2] * 4)
+        backbone.update(embed_dims=width, num_heads=[1, 2, 4, 8], depths=[2] * 4)
     elif name in depths:
         backbone.depth = depths[name]
     if name == 'CIFARResNet':
