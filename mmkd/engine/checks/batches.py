@@ -13,7 +13,7 @@ from mmkd.engine.bare_model import bare_model
 from mmkd.errors import DataError
 from mmkd.models.randomness import isolated_rng
 
-from .leaves import leaves_of, sample_of
+from .leaves import sample_of, sources_of
 
 #: Of PyTorch; those with an end.
 FINITE = (RandomSampler, SequentialSampler, DistributedSampler)
@@ -81,4 +81,4 @@ def _fails_alone(model, loader: DataLoader):
 def _batch_of_one(loader):
     if hasattr(loader.dataset, '__getitems__'):
         return loader.collate_fn(loader.dataset.__getitems__([0]))
-    return loader.collate_fn([sample_of(next(leaves_of(loader.dataset)))])
+    return loader.collate_fn([sample_of(next(sources_of(loader.dataset)))])

@@ -11,10 +11,22 @@ INNER = ('dataset', 'datasets', '_dataset')
 
 def leaves_of(dataset: Dataset) -> Iterator[Dataset]:
     """Give the built data sets that read, as :func:`mmkd.configs.datasets_of` does."""
-    inner = [getattr(dataset, name) for name in INNER if hasattr(dataset, name)]
-    for held in inner:
-        for each in held if isinstance(held, (list, tuple)) else [held]:
-            yield from leaves_of(each)
+    inner = _held(dataset)
+    for each in inner:
+        yield from leaves_of(each)
+    if not inner:
+        yield dataset
+
+
+def sources_of(dataset: Dataset) -> Iterator[Dataset]:
+    """Give the built data sets whose pipelines end the samples.
+
+    That is a wrapper that has one, such as mmdet's that mixes images, else what it
+    holds.
+    """
+    inner = [] if hasattr(dataset, 'pipeline') else _held(dataset)
+    for each in inner:
+        yield from sources_of(each)
     if not inner:
         yield dataset
 
@@ -31,24 +43,33 @@ def infos_of(leaf: Dataset) -> Iterator[dict]:
         yield from (dict(gt_label=label) for label in leaf.get_gt_labels())
 
 
-def is_stock(leaf: Dataset) -> bool:
+def is_stock(source: Dataset) -> bool:
     """Tell whether a data set is one of OpenMMLab's, with a pipeline."""
-    return hasattr(leaf, 'pipeline') and hasattr(leaf, 'prepare_data')
+    prepares = hasattr(source, 'prepare_data') or bool(_held(source))
+    return hasattr(source, 'pipeline') and prepares
 
 
-def packs(leaf: Dataset) -> bool:
+def packs(source: Dataset) -> bool:
     """Tell whether it is one of mmdet's or mmpretrain's, whose samples are alike."""
-    packages = {kind.__module__.split('.')[0] for kind in type(leaf).__mro__}
+    packages = {kind.__module__.split('.')[0] for kind in type(source).__mro__}
     return not packages.isdisjoint(('mmdet', 'mmpretrain'))
 
 
-def sample_of(leaf: Dataset):
+def sample_of(source: Dataset):
     """Return the first sample of a data set, which stays as it is.
 
     A step of its pipeline may remember what it saw.
     """
-    if not is_stock(leaf):
-        return leaf[0]
-    leaf = copy.copy(leaf)
-    leaf.pipeline = copy.deepcopy(leaf.pipeline)
-    return leaf.prepare_data(0)
+    if not is_stock(source):
+        return source[0]
+    source = copy.copy(source)
+    source.pipeline = copy.deepcopy(source.pipeline)
+    # A wrapper's own pipeline goes on where the one inside of it ends.
+    return source[0] if _held(source) else source.prepare_data(0)
+
+
+def _held(dataset):
+    """List what a wrapper holds."""
+    held = [getattr(dataset, name) for name in INNER if hasattr(dataset, name)]
+    lists = [each if isinstance(each, (list, tuple)) else [each] for each in held]
+    return [dataset for each in lists for dataset in each]

@@ -20,7 +20,7 @@ from .classes import check_classes, check_same_classes
 from .coco_file import fault_of
 from .images import Images, empty_image, reads_files
 from .labels import Labels, num_classes_of
-from .leaves import infos_of, is_stock, leaves_of, packs, sample_of
+from .leaves import infos_of, is_stock, leaves_of, packs, sample_of, sources_of
 from .samples import check_sample
 
 #: Functions, the Runner's and one here, that open data.
@@ -131,12 +131,12 @@ def _look(cfg: Config, datasets: Dict[str, Dataset]) -> None:
                 images.check()
         if loader == 'train_dataloader':
             labels.check(dataset, cfg)
-        for leaf in filter(is_stock, leaves_of(dataset)):
-            what = f'{loader}: the first sample of {type(leaf).__name__}'
+        for source in filter(is_stock, sources_of(dataset)):
+            what = f'{loader}: the first sample of {type(source).__name__}'
             with explained(f'{what} cannot be prepared', ADVICE, DataError):
                 with isolated_rng():
-                    sample = sample_of(leaf)
-            if packs(leaf):
+                    sample = sample_of(source)
+            if packs(source):
                 check_sample(sample, what, learns)
     check_same_classes(datasets)
 

@@ -187,3 +187,19 @@ def test_annotation_files(coco, content, change, said, loader):
     message = refusal(coco(**{loader: change(content())}))
     assert message.startswith(f'{loader}_dataloader: ')
     assert said in message and f'{loader}.json' in message
+
+
+@pytest.mark.parametrize('packed', [True, False])
+def test_a_wrapper_that_mixes_images_ends_the_pipeline(coco, packed):
+    """As in YOLOX's stock files: what is inside of it loads and does not pack."""
+    cfg = coco()
+    inner = cfg.train_dataloader.dataset
+    mixed = [dict(type='Mosaic', img_scale=(32, 32)), *inner.pipeline[2:]]
+    inner.pipeline = inner.pipeline[:2]
+    wrapper = dict(type='MultiImageMixDataset', dataset=inner)
+    cfg.train_dataloader.dataset = dict(wrapper, pipeline=mixed[: 1 + packed])
+    if packed:
+        check_contents([cfg])
+        return
+    with pytest.raises(DataError, match='first sample of MultiImageMixDataset has no'):
+        check_contents([cfg])
