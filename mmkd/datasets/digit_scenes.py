@@ -35,8 +35,9 @@ def write_scenes(root: Path, params: dict) -> None:
 
     bunch = load_digits()
     glyphs, labels = bunch.images / bunch.images.max(), bunch.target
-    first_val = round(len(glyphs) * (1 - VAL_SHARE))
-    pools = dict(train=range(first_val), val=range(first_val, len(glyphs)))
+    held = 2 if params.get('hold_out') else 1
+    bounds = [round(len(glyphs) * (1 - VAL_SHARE * n)) for n in (held, held - 1)]
+    pools = dict(train=range(bounds[0]), val=range(*bounds))
     (root / 'annotations').mkdir()
     for split, pool in pools.items():
         (root / split).mkdir()

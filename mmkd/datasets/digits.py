@@ -27,6 +27,7 @@ def make_digits(
     num_digits: tuple[int, int] = (3, 7),
     digit_size: tuple[int, int] = (16, 48),
     seed: int = 0,
+    hold_out: bool = False,
 ) -> Path:
     """Write the data set unless it is there already.
 
@@ -45,6 +46,8 @@ def make_digits(
             it gets fewer.
         digit_size: Least and greatest height of a digit in pixels.
         seed: Seed of everything drawn; scenes depend on nothing else.
+        hold_out: Take both parts from the training scenes' digits, the validation
+            scenes' from the last quarter: to choose settings by.
 
     Returns:
         ``root``.
@@ -63,6 +66,8 @@ def make_digits(
         digit_size=_as_list(digit_size),
         seed=seed,
     )
+    if hold_out:  # left out of the others' marker, as of before there were any
+        params['hold_out'] = hold_out
     _check(params)
     root = Path(root)
     if _is_made(root, params):
@@ -91,6 +96,10 @@ def _as_list(value):
 
 
 def _check(params: dict) -> None:
+    if params.get('hold_out', True) is not True:
+        raise ConfigError(
+            f'digits: hold_out={params["hold_out"]} is neither True nor False.'
+        )
     for name, value in params.items():
         pair = name in ('num_digits', 'digit_size')
         numbers = value if pair else [value]
@@ -129,7 +138,8 @@ def _is_made(root: Path, params: dict) -> bool:
             f'{root / MARKER} is damaged; delete {root}, and the digits are made again.'
         )
     if written != params:
-        names = ', '.join(k for k in params if written.get(k) != params[k])
+        keys = dict.fromkeys([*params, *written])
+        names = ', '.join(k for k in keys if written.get(k) != params.get(k))
         raise DataError(
             f'{root} holds digits made with another {names}; delete that folder or '
             'choose another.'

@@ -64,6 +64,18 @@ def test_splits_share_no_digit_and_labels_are_true(tmp_path):
     assert used['train'].isdisjoint(used['val'])
 
 
+def test_what_is_held_out_is_of_the_training_digits(digits, tmp_path):
+    root = make_digits(tmp_path / 'digits', num_train=40, num_val=40, hold_out=True)
+    used = {
+        split: {box['digit_index'] for box in annotations(root, split)['annotations']}
+        for split in ('train', 'val')
+    }
+    assert max(used['train']) < 1078 <= min(used['val'])
+    assert max(used['val']) < 1438  # where the digits of validation begin
+    with pytest.raises(DataError, match='another num_train, num_val, hold_out;'):
+        make_digits(root, **SMALL)
+
+
 def test_coco_reads_it_and_boxes_lie_inside(digits):
     for split, count in (('train', 12), ('val', 6)):
         coco = COCO(str(digits / f'annotations/instances_{split}.json'))
@@ -179,6 +191,7 @@ def test_the_loser_of_a_race_takes_the_winners(digits, tmp_path, monkeypatch):
         dict(num_train=0),
         dict(num_val=1.5),
         dict(seed=-1),
+        dict(hold_out=1),
         dict(num_digits=3),
         dict(num_digits=(7, 3)),
         dict(digit_size=(16, 65)),

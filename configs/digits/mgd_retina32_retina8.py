@@ -1,0 +1,13 @@
+# MGD on the FPN: a RetinaNet of width 32 teaches one of width 8.
+_base_ = './none_retina32_retina8.py'
+student = _base_.model
+on = [f'neck.fpn_convs.{i}.conv' for i in range(3)]
+model = dict(
+    _delete_=True,
+    type='mmkd.Distiller',
+    student=student,
+    teacher=_base_.teacher,
+    losses=dict(
+        loss_mgd=dict(type='MGDLoss', on=on, alpha=2.6e-3, masked=0.65, weight=1.0)
+    ),
+)
