@@ -1,8 +1,8 @@
 """Distil a detector in minutes on a CPU and show what it brings.
 
 Makes a small detection set of handwritten digits, trains a teacher and a student,
-trains the student again with LumiNet, and writes a table and two pictures. Run
-again, it continues where it stopped.
+trains the student again with KD and with LumiNet, and writes a table and two
+pictures. Run again, it continues where it stopped.
 
 Example:
     python tools/quickstart.py --work-dir work_dirs/quickstart
@@ -30,7 +30,12 @@ from mmkd.records import NUMBER, read_record, write_record
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs/quickstart'
 #: Name of each training's config and of what it makes.
-MODELS = dict(teacher='teacher', student='student', luminet='student with LumiNet')
+MODELS = dict(
+    teacher='teacher',
+    student='student',
+    kd='student with KD',
+    luminet='student with LumiNet',
+)
 STEPS = len(MODELS) + 2
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
 SCENES = 4  # in the picture: the first ones
@@ -88,7 +93,7 @@ def configure(name: str, args: argparse.Namespace) -> Config:
     cfg.work_dir = str(args.work_dir / name)
     cfg.experiment_name = name
     cfg.randomness = dict(seed=args.seed)
-    if name == 'luminet':
+    if 'teacher' in cfg.model:
         teacher = final_checkpoint(configure('teacher', args))
         cfg.model.teacher = dict(
             config=str(CONFIGS / 'teacher.py'), checkpoint=str(teacher)
@@ -106,9 +111,9 @@ def shrink(cfg: Config, args: argparse.Namespace) -> None:
     loop.max_iters, loop.val_interval = scaled(loop.max_iters), loop.max_iters
     cfg.default_hooks.checkpoint.interval = scaled(100)
     warmup.end = decay.begin = scaled(warmup.end) - 1
-    decay.end = loop.max_iters
     for loss in cfg.model.get('losses', {}).values():
-        loss.weight.warmup_iters = scaled(loss.weight.warmup_iters)
+        if isinstance(loss.weight, dict):
+            loss.weight.warmup_iters = scaled(loss.weight.warmup_iters)
     root = f'{args.work_dir / "digits"}/'
     for split in ('train', 'val', 'test'):
         cfg[f'{split}_dataloader'].dataset.update(
@@ -129,9 +134,11 @@ def iteration(checkpoint: Path) -> int:
 def make_data(args: argparse.Namespace) -> None:
     from mmkd.datasets import make_digits
 
-    dataset = configure('teacher', args).train_dataloader.dataset
-    say(1, f'digits: scenes in {dataset.data_root}')
-    make_digits(dataset.data_root, **dataset.get('digits', {}))
+    loaders = [configure(name, args).train_dataloader for name in MODELS]
+    folders = {loader.dataset.data_root: loader.dataset.digits for loader in loaders}
+    say(1, f'digits: scenes in {" and ".join(folders)}')
+    for folder, digits in folders.items():
+        make_digits(folder, **digits)
 
 
 def train(step: int, name: str, args: argparse.Namespace) -> None:
@@ -170,6 +177,7 @@ def evaluate(name: str, args: argparse.Namespace) -> tuple[dict, list]:
     cfg.load_from = str(final_checkpoint(configure(name, args)))
     cfg.work_dir = str(args.work_dir / 'test' / name)
     cfg.experiment_name = f'test_{name}'
+    cfg.test_dataloader.batch_size = 1  # an image at a time is timed
     with redirect_stdout(SILENCE):
         runner = Runner.from_cfg(cfg)
         metrics = runner.test()
@@ -217,7 +225,7 @@ def report(args: argparse.Namespace) -> None:
     ap, loss = {}, {}
     for name, label in MODELS.items():
         ap[label] = vis.read_scalars(out / name, 'coco/bbox_mAP')
-        loss[label] = vis.read_scalars(out / name, 'loss', less='loss_luminet')
+        loss[label] = vis.read_scalars(out / name, 'loss', less=f'loss_{name}')
     panels = {
         'AP (0 to 1), validation scenes': ap,
         "detector's own training loss": loss,

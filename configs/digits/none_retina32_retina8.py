@@ -1,7 +1,7 @@
-# The student alone: a RetinaNet of width 8, trained on the first 150 scenes.
+# The student alone: a RetinaNet of width 8, trained on the first 150 scenes of its
+# teacher.
 _base_ = ['./_base_/retinanet.py', './_base_/digits.py']
 model = dict(backbone=dict(base_channels=8), neck=dict(in_channels=[8, 16, 32]))
-train_dataloader = dict(dataset=dict(indices=150))
 teacher = dict(
     config='configs/digits/teacher_retina32.py',
     checkpoint='work_dirs/digits/teacher_retina32/iter_3000.pth',

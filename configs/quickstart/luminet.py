@@ -5,10 +5,7 @@ model = dict(
     _delete_=True,
     type='mmkd.Distiller',
     student=student,
-    teacher=dict(
-        config='configs/quickstart/teacher.py',
-        checkpoint='work_dirs/quickstart/teacher/iter_800.pth',
-    ),
+    teacher=_base_.teacher,
     losses=dict(
         loss_luminet=dict(
             type='LumiNetLoss',

@@ -8,7 +8,7 @@ model = dict(
     student=student,
     teacher=dict(
         config='configs/quickstart/teacher.py',
-        checkpoint='work_dirs/quickstart/teacher/iter_800.pth',
+        checkpoint='work_dirs/quickstart/teacher/iter_1600.pth',
     ),
     losses=dict(loss_cosine=dict(type='CosineLoss', on='roi.logits', weight=2.0)),
 )

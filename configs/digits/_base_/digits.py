@@ -1,14 +1,14 @@
-# Data, evaluation, schedule and runtime. A teacher is trained on all of the scenes, a
-# student on the first 150 of them (indices). They are made under data_root on first
-# use. Everything follows train_cfg.max_iters, which may be given another value.
+# A student's data, evaluation, schedule and runtime. The scenes are made under
+# data_root on first use. The schedule follows train_cfg.max_iters, whatever it is.
 custom_imports = dict(imports=['mmkd'], allow_failed_imports=False)
 default_scope = 'mmdet'
 
-data_root = 'data/digits_2400/'
-digits = dict(num_train=2400, num_val=240)
+data_root = 'data/digits_150/'
+digits = dict(num_train=150, num_val=240)
 pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(128, 128), keep_ratio=True),
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
