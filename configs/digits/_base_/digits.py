@@ -66,7 +66,7 @@ default_hooks = dict(
     checkpoint=dict(
         type='CheckpointHook',
         by_epoch=False,
-        interval=400,
+        interval=100,
         save_last=True,
         max_keep_ckpts=2,
     ),
