@@ -2,7 +2,6 @@
 
 from typing import Tuple
 
-from mmcv.cnn import ContextBlock
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
@@ -11,6 +10,7 @@ from mmkd.registry import MODELS
 from .base import DistillLoss
 from .checks import not_all_zero, not_negative, one_of, positive
 from .levels import LossInputs, kind_of
+from .parts.global_context import GlobalContext
 from .parts.object_masks import object_masks
 
 #: What the loss is made of.
@@ -88,10 +88,11 @@ class FGDLoss(DistillLoss):
         + \lambda L_{relation}, \quad
         L_{relation} = \frac{1}{N} \| G_S(F^S) - G_T(F^T) \|_2^2
 
-    with the first three of :func:`focal_parts`. ``G`` are global context blocks
-    (GCNet's, in half the channels), one a side and level. Both are trained, the
-    teacher's too, and at first leave the maps as they are. The log has all four parts,
-    weighted. An adapter is inferred where channels differ. Levels are summed.
+    with the first three of :func:`focal_parts`. ``G`` are blocks of global context
+    (:class:`.global_context.GlobalContext`), one a side and level. Both are trained,
+    the teacher's too, and at first leave the maps as they are. The log has all four
+    parts, weighted. An adapter is inferred where channels differ. Levels are summed.
+    Labels are not used.
 
     It needs a detector's true boxes, and the size of the batch of images. The authors
     take the maps of an FPN's last convolutions (``neck.fpn_convs.0.conv``, ...: all
@@ -156,7 +157,7 @@ class FGDLoss(DistillLoss):
         super().fit(inputs)
         channels = [shape[1] for shape in inputs.teacher]
         self.student_context, self.teacher_context = (
-            nn.ModuleList(map(_context, channels)) for _ in range(2)
+            nn.ModuleList(map(GlobalContext, channels)) for _ in range(2)
         )
 
     def compare_levels(self, student, teacher, targets, boxes, **sizes) -> Tensor:
@@ -192,16 +193,18 @@ class FGDLoss(DistillLoss):
         return {name: self.weights[name] * value for name, value in values}
 
 
-def _context(channels):
-    return ContextBlock(channels, ratio=max(1 / 2, 1 / channels))
-
-
 def _check_images(needs, boxes, sizes, count):
-    are_boxes = [isinstance(own, Tensor) and own.shape[1:] == (4,) for own in boxes]
-    are_sizes = [len(size) == 2 and min(size) > 0 for size in sizes]
-    if not all(are_boxes + are_sizes) or {len(boxes), len(sizes)} != {count}:
+    if (
+        not _are_lists(boxes, sizes, count=count)
+        or any(not isinstance(own, Tensor) or own.shape[1:] != (4,) for own in boxes)
+        or any(not _are_lists(size, count=2) or min(size) <= 0 for size in sizes)
+    ):
         raise ConfigError(
             f'FGDLoss: {needs[0]} must be a tensor (G, 4), and {needs[1]} height and '
             f'width, for each of {count} images, got {kind_of(boxes)}, and {sizes!r}; '
             'compare modules that put out one map an image.'
         )
+
+
+def _are_lists(*values, count):
+    return all(isinstance(v, (list, tuple)) and len(v) == count for v in values)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmkd.models.adapters import ConvAdapter
+
 HERE = Path(__file__).parent
 CASES = [
     case
@@ -75,7 +77,16 @@ class Drawn:
             if name.startswith(prefix)
         }
 
-    def check(self, value, learned=()):
+    def adapted(self):
+        """The student's levels after the adapter that was drawn, and that, if any."""
+        state = self.state('align.')
+        if not state:
+            return self.student, {}
+        adapter = ConvAdapter(*state['weight'].shape[1::-1]).double()
+        adapter.load_state_dict(state)
+        return list(map(adapter, self.student)), {'align.': adapter}
+
+    def check(self, value, learned=None):
         """Assert that a loss and its gradients are the authors'.
 
         ``learned`` holds modules by the prefix of their drawn names.
@@ -92,7 +103,7 @@ class Drawn:
             assert gradient[:4].tolist() == pytest.approx(wanted['head'], rel=1e-6)
         norms = {
             prefix + name: parameter.grad.norm().item()
-            for prefix, module in dict(learned).items()
+            for prefix, module in (learned or {}).items()
             for name, parameter in module.named_parameters()
         }
         wanted = expected.get('learned_grad_l2', {})

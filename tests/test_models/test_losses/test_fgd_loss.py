@@ -10,7 +10,6 @@ from mmengine.registry import MODELS
 
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller
-from mmkd.models.adapters import ConvAdapter
 from mmkd.models.losses import FGDLoss
 from mmkd.models.losses.fgd_loss import attention_maps, focal_parts
 from mmkd.models.losses.parts.object_masks import object_masks
@@ -46,20 +45,19 @@ def cells(boxes, size=(5, 7), image=(80, 112)):
 @pytest.mark.golden('fgd')
 def test_equals_the_authors_figures(golden):
     """The second case has images of other sizes, and a map of both."""
-    params, student, learned = golden.params, golden.student, {}
+    params = golden.params
+    student, learned = golden.adapted()
     weights = [params[f'{name}_fgd'] for name in ('alpha', 'beta', 'gamma', 'lambda')]
-    if golden.state('align.'):
-        channels = golden.tensors['align.weight'].shape
-        adapter = ConvAdapter(channels[1], channels[0]).double()
-        adapter.load_state_dict(golden.state('align.'))
-        student, learned = [adapter(student[0])], {'align.': adapter}
     loss = FGDLoss(params['temp'], *weights, box_scale='released')
     loss.fit_to(student, golden.teacher)
     for side, blocks in (('s', loss.student_context), ('t', loss.teacher_context)):
-        for name in ('conv_mask', 'channel_add_conv'):
-            module = getattr(blocks[0], name)
-            module.load_state_dict(golden.state(f'{name}_{side}.'))
-            learned[f'{name}_{side}.'] = module
+        of_block = {
+            f'conv_mask_{side}.': blocks[0].weigh,
+            f'channel_add_conv_{side}.': blocks[0].transform,
+        }
+        for prefix, module in of_block.items():
+            module.load_state_dict(golden.state(prefix))
+        learned.update(of_block)
     sizes = params['img_shapes']
     boxes = [
         golden.tensors[f'boxes{image}'] * params['enlarge']
@@ -237,7 +235,7 @@ class TestContexts:
     def test_equal_sides_with_equal_contexts_are_zero(self):
         loss = build()
         maps = draw()
-        torch.nn.init.normal_(loss.student_context[0].channel_add_conv[3].weight)
+        torch.nn.init.normal_(loss.student_context[0].transform[3].weight)
         state = loss.student_context.state_dict()
         loss.teacher_context.load_state_dict(state)
         assert call(loss, maps, maps) == 0
@@ -245,7 +243,7 @@ class TestContexts:
     def test_equal_sides_with_contexts_of_their_own_leave_the_relation(self):
         loss = build()
         maps = draw()
-        torch.nn.init.normal_(loss.student_context[0].channel_add_conv[3].weight)
+        torch.nn.init.normal_(loss.student_context[0].transform[3].weight)
         value = call(loss, maps, maps)
         gap = loss.student_context[0](maps) - loss.teacher_context[0](maps)
         wanted = 5e-6 * gap.square().sum().item() / 2
@@ -258,7 +256,7 @@ class TestContexts:
         call(loss, student, teacher).backward()
         assert teacher.grad is None and student.grad.any()
         for blocks in (loss.student_context, loss.teacher_context):
-            assert blocks[0].channel_add_conv[3].weight.grad.any()
+            assert blocks[0].transform[3].weight.grad.any()
 
     @pytest.mark.parametrize('channels', [1, 2, 3])
     def test_few_channels_have_a_context_too(self, channels):
@@ -292,6 +290,9 @@ def test_each_level_has_its_contexts_and_levels_are_summed():
         ([BOXES[0], [[70, 10, 90, 70]]], SIZES),
         (BOXES, [(80, 112), (80, 0)]),
         (BOXES, [(80, 112, 3), (80, 112, 3)]),
+        (BOXES, (80, 112)),
+        (torch.zeros(2, 4), SIZES),
+        (5, SIZES),
     ],
 )
 def test_boxes_and_sizes_that_are_not_of_the_images(boxes, sizes):
@@ -336,7 +337,7 @@ class TestInADistiller:
         for name, value in learned.items():
             # No bias moves the softmax behind it.
             moved = not torch.equal(value, before[name])
-            assert moved or name.endswith('conv_mask.bias'), name
+            assert moved or name.endswith('weigh.bias'), name
         state = model.state_dict()
         assert all(f'distill.{name}' in state for name in learned)
         exported = {k: v for k, v in state.items() if not k.startswith('distill.')}

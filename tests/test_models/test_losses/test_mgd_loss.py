@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from mmkd.errors import ConfigError
-from mmkd.models.adapters import ConvAdapter
 from mmkd.models.losses import MGDLoss, mgd_loss
 from mmkd.models.losses.mgd_loss import draw_mask
 
@@ -35,12 +34,7 @@ def test_equals_the_authors_figures(golden, monkeypatch):
     kept = uniform <= 1 - share if by_pixel else uniform >= share
     assert kept.sum() == golden.expected['extra']['kept']
     monkeypatch.setattr(mgd_loss, 'draw_mask', lambda *args: kept.double())
-    student, learned = golden.student, {}
-    if golden.state('align.'):
-        channels = golden.tensors['align.weight'].shape
-        adapter = ConvAdapter(channels[1], channels[0]).double()
-        adapter.load_state_dict(golden.state('align.'))
-        student, learned = [adapter(student[0])], {'align.': adapter}
+    student, learned = golden.adapted()
     loss = MGDLoss(golden.params['alpha_mgd'], share, golden.params['mask'])
     loss.fit_to(student, golden.teacher)
     loss.generators[0].load_state_dict(golden.state('generation.'))

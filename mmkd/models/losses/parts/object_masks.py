@@ -32,10 +32,10 @@ def object_masks(
     """
     on_y, height = _span(boxes, sizes, size, axis=0)
     on_x, width = _span(boxes, sizes, size, axis=1)
-    share = (1 / (height * width))[:, None, None]
-    weight = torch.where(on_y[:, :, None] & on_x[:, None], share, 0.0)
-    of_images = weight.split([len(own) for own in boxes])
-    foreground = torch.stack([_largest(own) for own in of_images])
+    counts = [len(own) for own in boxes]
+    # Image by image: each box as a map of its own takes memory.
+    of_images = zip(*(of.split(counts) for of in (on_y, on_x, 1 / (height * width))))
+    foreground = torch.stack([_largest(*each) for each in of_images])
     background = (foreground == 0).to(foreground.dtype)
     total = background.sum(dim=(1, 2), keepdim=True)
     return foreground, background / total.clamp(min=1)
@@ -56,5 +56,6 @@ def _span(boxes, sizes, size, axis):
     return covered, high - low + 1
 
 
-def _largest(weight):
+def _largest(on_y, on_x, share):
+    weight = torch.where(on_y[:, :, None] & on_x[:, None], share[:, None, None], 0.0)
     return weight.amax(dim=0) if len(weight) else weight.sum(dim=0)
