@@ -68,7 +68,7 @@ def twins(cfg: Config, on: Sequence) -> Distiller:
     distiller = build_model(cfg)
     with torch.no_grad():
         for weight in distiller.student.parameters():
-            if weight.numel() and (weight == weight.flatten()[0]).all():
+            if not _varies(weight):
                 weight.add_(0.1 * torch.randn_like(weight))
     weights = distiller.student.state_dict()
     distiller.teachers['teacher'].model.load_state_dict(weights)
@@ -93,8 +93,9 @@ def batch_for(model: nn.Module) -> dict:
     if hasattr(model, 'head'):
         size, _ = size_of(model) or (SIZE, SIZE)
         return classification_batch(2, model.head.num_classes, size)
-    heads = [m.num_classes for m in model.modules() if hasattr(m, 'num_classes')]
-    batch = detection_batch(classes=min([5, *heads]), size=SIZE, masks=True)
+    known = [getattr(module, 'num_classes', 5) for module in model.modules()]
+    classes = min(count for count in known if count > 0)  # -1: it classifies nothing
+    batch = detection_batch(classes=classes, size=SIZE, masks=model.with_mask)
     for sample in batch['data_samples']:
         boxes = sample.gt_instances.bboxes
         sample.ignored_instances = sample.gt_instances[:0]
@@ -147,26 +148,36 @@ def _unequal(aligned):
         if own.shape != answer.shape:
             yield f'level {level}: shapes {tuple(own.shape)} and {tuple(answer.shape)}'
             continue
+        if own.numel() == 0:
+            continue
         moved, largest = (own - answer).abs().max(), own.abs().max()
         if not moved <= TOLERANCE * largest:
-            yield f'level {level}: the teacher is off by {moved / own.std():.1e} sigma'
-        if not own.std() > 0:
-            yield f'level {level}: all values are {own.flatten()[0]}'
+            yield f'level {level}: the teacher is off by {moved / largest:.1e}'
+    if not any(map(_varies, aligned.student)):
+        yield 'there is nothing to tell apart: no value, or the same everywhere'
 
 
 def _without_gradient(student, pairing, aligned):
+    for level, own in enumerate(aligned.student):
+        if not own.requires_grad:
+            yield f'level {level}: no gradient'
+    learning = [own for own in aligned.student if own.requires_grad]
+    if not learning:
+        return
+    student.zero_grad()
+    # Not torch.autograd.grad, which no checkpointed block supports.
+    sum((own * torch.randn_like(own)).sum() for own in learning).backward(
+        retain_graph=True
+    )
     # Of the modules that are compared alone, where they have any.
     compared = [student.get_submodule(path) for path in pairing.student_outputs]
     weights = _learns(compared) or _learns([student])
-    for level, own in enumerate(aligned.student):
-        known = []
-        if own.requires_grad and weights:
-            value = (own * torch.randn_like(own)).sum()
-            known = torch.autograd.grad(
-                value, weights, allow_unused=True, retain_graph=True
-            )
-        if not any(gradient is not None and gradient.any() for gradient in known):
-            yield f'level {level}: no gradient comes back'
+    if not any(weight.grad is not None and weight.grad.any() for weight in weights):
+        yield 'a gradient that reaches no weight'
+
+
+def _varies(tensor):
+    return (tensor != tensor.flatten()[:1]).any()
 
 
 def _learns(modules):

@@ -373,15 +373,10 @@ class TestRefusedByName:
         assert value.item() == 0 and value.requires_grad
 
     @pytest.mark.parametrize('on', ['roi.logits', 'roi_head.bbox_head'])
-    @pytest.mark.parametrize('kind', ['OHEMSampler', 'ScoreHLRSampler', 'branches'])
+    @pytest.mark.parametrize('kind', ['OHEMSampler', 'ScoreHLRSampler'])
     def test_students_that_use_their_box_head_otherwise(self, kind, on):
         student = toy_detector('faster', CLASSES)
-        if kind == 'branches':
-            student.roi_head.update(
-                type='TridentRoIHead', num_branch=3, test_branch_idx=1
-            )
-        else:
-            student.train_cfg.rcnn.sampler.type = kind
+        student.train_cfg.rcnn.sampler.type = kind
         with pytest.raises(ConfigError, match='cannot be compared: .*the neck'):
             self.build(student, on)
         # As a teacher it only answers.

@@ -43,6 +43,12 @@ def build_adapter(
     got = f'{where}: shapes {tuple(student)} and {tuple(teacher)}'
     if len(student) != len(teacher):
         raise ConfigError(f'{got} differ in rank; choose two modules of one kind.')
+    if student[0] != teacher[0]:
+        raise ConfigError(
+            f'{got} are of {student[0]} and {teacher[0]} images, as where one side '
+            'makes several of each (the branches of a TridentNet in training); choose '
+            'modules that keep the batch.'
+        )
     if _without(student, axis) != _without(teacher, axis):
         raise ConfigError(
             f'{got} differ in size, not only in channels; choose modules of one '

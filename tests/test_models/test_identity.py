@@ -1,0 +1,256 @@
+"""A teacher that has the student's weights says what the student says."""
+
+import re
+
+import pytest
+import torch
+from mmdet.models import roi_heads as stock
+from mmdet.models.backbones.trident_resnet import TridentConv
+from mmengine.config import Config
+from torch import nn
+
+from mmkd.configs import build_model, load_config
+from mmkd.errors import ConfigError
+from mmkd.identity import batch_for, misfits, offered, twins
+from mmkd.models.families import Family, family_of, roi_heads
+from mmkd.models.families.dense import Dense
+from mmkd.models.families.two_stage import roi_extractors, rois_of
+from mmkd.models.pairings.roi import RoIPairing
+from mmkd.models.taps import Call, Taps
+from mmkd.registry import MODELS
+from mmkd.testing import shrink, toy_classifier, toy_detector
+
+HEAD = 'roi_head.bbox_head'
+BOXES = ['neck', 'rpn_head', HEAD, 'roi.logits', 'roi.boxes']
+LOGITS = ['neck', HEAD, 'roi.logits']
+STAGES = ['neck', f'{HEAD}.1', 'roi.logits', 'roi.boxes']
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch):
+    """Let no weight be what lay in memory, as stock ones are until init_weights."""
+    begin = TridentConv.__init__
+
+    def begin_drawn(module, *args, **kwargs):
+        begin(module, *args, **kwargs)
+        nn.init.normal_(module.weight, std=0.05)
+
+    monkeypatch.setattr(TridentConv, '__init__', begin_drawn)
+
+
+def small(path, **changes):
+    cfg = shrink(load_config(f'mmdet::{path}'))
+    cfg.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
+    return cfg
+
+
+def toy(kind):
+    return Config(dict(model=toy_detector(kind)))
+
+
+def scnet():
+    changes = {'roi_head.feat_relay_head.out_conv_channels': 32}
+    return small('scnet/scnet_r50_fpn_1x_coco.py', **changes)
+
+
+def trident(branch):
+    cfg = load_config('mmdet::tridentnet/tridentnet_r50-caffe_1x_coco.py')
+    roi_head = cfg.model.roi_head
+    roi_head.shared_head = None  # it is of one width
+    roi_head.bbox_roi_extractor.update(out_channels=128)
+    roi_head.bbox_roi_extractor.roi_layer.output_size = 7
+    roi_head.bbox_head.in_channels = 128
+    cfg.model.rpn_head.update(in_channels=128, feat_channels=32)
+    small = dict(base_channels=8, stem_channels=8, test_branch_idx=branch)
+    cfg.model.backbone.update(small)
+    roi_head.test_branch_idx = branch
+    cfg.model.train_cfg.rcnn.sampler.update(num=16, add_gt_as_proposals=True)
+    return cfg
+
+
+#: RoI head -> config, and what it has to compare.
+ROI_HEADS = {
+    stock.StandardRoIHead: (lambda: toy('mask'), BOXES),
+    stock.CascadeRoIHead: (lambda: toy('cascade'), STAGES),
+    stock.HybridTaskCascadeRoIHead: (
+        lambda: small('htc/htc_r50_fpn_1x_coco.py'),
+        [*STAGES, 'roi_head.semantic_head'],
+    ),
+    stock.SCNetRoIHead: (scnet, [*STAGES, 'roi_head.glbctx_head']),
+    stock.DoubleHeadRoIHead: (
+        lambda: small('double_heads/dh-faster-rcnn_r50_fpn_1x_coco.py'),
+        BOXES,
+    ),
+    stock.DynamicRoIHead: (
+        lambda: small('dynamic_rcnn/dynamic-rcnn_r50_fpn_1x_coco.py'),
+        BOXES,
+    ),
+    stock.GridRoIHead: (
+        lambda: small('grid_rcnn/grid-rcnn_r50_fpn_gn-head_1x_coco.py'),
+        LOGITS,
+    ),
+    stock.MaskScoringRoIHead: (
+        lambda: small('ms_rcnn/ms-rcnn_r50-caffe_fpn_1x_coco.py'),
+        BOXES,
+    ),
+    stock.MultiInstanceRoIHead: (
+        lambda: small('crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman.py'),
+        ['neck', HEAD],
+    ),
+    stock.PISARoIHead: (  # its sampler asks the box head first, see below
+        lambda: small('pisa/faster-rcnn_r50_fpn_pisa_1x_coco.py'),
+        ['neck', 'rpn_head'],
+    ),
+    stock.PointRendRoIHead: (
+        lambda: small('point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py'),
+        BOXES,
+    ),
+    # All branches, as in training.
+    stock.TridentRoIHead: (lambda: trident(-1), ['backbone', *BOXES[1:]]),
+}
+
+
+def test_nothing_else_is_known_to_be_right():
+    assert set(roi_heads.BESIDE) == set(ROI_HEADS)
+
+
+def said(cfg, on):
+    torch.manual_seed(0)
+    distiller = twins(cfg, on)
+    found = misfits(distiller, batch_for(distiller.student))
+    return {each: found[f'loss_{index}'] for index, each in enumerate(on)}
+
+
+@pytest.mark.parametrize('kind', ROI_HEADS, ids=lambda kind: kind.__name__)
+def test_of_each_roi_head(kind):
+    make, on = ROI_HEADS[kind]
+    cfg = make()
+    assert cfg.model.roi_head.type == kind.__name__
+    assert said(cfg, on) == {each: [] for each in on}
+
+
+def test_of_pisa_as_a_teacher():
+    distiller = twins(toy('faster'), BOXES)
+    # It has no weights that a StandardRoIHead has not.
+    distiller.teachers['teacher'].model.roi_head.__class__ = stock.PISARoIHead
+    assert not any(misfits(distiller, batch_for(distiller.student)).values())
+
+
+FCOS = 'fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco.py'
+OTHERS = dict(
+    classifier=lambda: Config(dict(model=toy_classifier())),
+    fcos=lambda: small(FCOS),
+    frozen=lambda: small('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', **FROZEN),
+    retinanet=lambda: small('retinanet/retinanet_r50_fpn_1x_coco.py'),
+)
+FROZEN = {'backbone.frozen_stages': 4}
+
+
+@pytest.mark.parametrize('kind', OTHERS)
+def test_of_other_families(kind):
+    cfg = OTHERS[kind]()
+    on = offered(cfg.model)
+    assert len(on) == 2 and said(cfg, on) == {each: [] for each in on}
+
+
+def test_of_checkpointed_blocks():
+    cfg = toy('faster')
+    cfg.model.backbone.with_cp = True
+    on = ['backbone.layer3', 'neck', 'roi.logits']
+    assert said(cfg, on) == {each: [] for each in on}
+
+
+class TestItSees:
+    """What it is there for: faults that were, and faults that could be."""
+
+    def test_what_is_left_out_beside_the_features(self, monkeypatch):
+        monkeypatch.setitem(roi_heads.BESIDE, stock.SCNetRoIHead, roi_heads.nothing)
+        found = said(scnet(), ['neck', 'roi.logits', 'roi.boxes'])
+        assert not found['neck']
+        assert 'level 0: the teacher is off by' in found['roi.logits'][0]
+        assert len(found['roi.boxes']) == 3
+
+    def test_a_head_that_answers_otherwise_in_inference(self, monkeypatch):
+        monkeypatch.setattr(Dense, 'early', Family.early)
+        assert 'is off by' in said(small(FCOS), ['bbox_head'])['bbox_head'][0]
+
+    @pytest.mark.parametrize(
+        'change, words',
+        [
+            (lambda own: own[:-1], '63 rows are compared, .* trains on 64'),
+            (lambda own: own.flip(0), 'other rows are compared'),
+            (lambda own: own.detach(), 'no gradient'),
+        ],
+    )
+    def test_rows_that_are_not_those_of_the_training(self, monkeypatch, change, words):
+        align = RoIPairing.align
+
+        def changed(pairing, *args):
+            aligned = align(pairing, *args)
+            student, teacher = (list(map(change, side)) for side in aligned[:2])
+            # One level as it is: of none with a gradient the Distiller says so itself.
+            return aligned._replace(
+                student=[*student[:1], *aligned.student[1:]],
+                teacher=[*teacher[:1], *aligned.teacher[1:]],
+            )
+
+        monkeypatch.setattr(RoIPairing, 'align', changed)
+        (found,) = said(toy('cascade'), ['roi.logits']).values()
+        assert any(re.search(words, sentence) for sentence in found), found
+
+
+class TestRefused:
+    @pytest.mark.parametrize('role', ['student', 'teacher'])
+    def test_queries_of_ones_own(self, role):
+        with torch.device('meta'):
+            path = 'mmdet::sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py'
+            sparse = build_model(load_config(path))
+        family = family_of(sparse)
+        with pytest.raises(ConfigError, match='SparseRoIHead .*proposals of its own'):
+            family.check(sparse, ['roi_head.bbox_head.0'], role)
+        with pytest.raises(ConfigError, match='EmbeddingRPNHead .* no forward'):
+            family.check(sparse, ['neck', 'rpn_head'], role)
+        family.check(sparse, ['neck'], role)
+
+    def test_a_class_that_inherits_until_it_is_said_to_be_alike(self, monkeypatch):
+        class Other(stock.StandardRoIHead):
+            pass
+
+        monkeypatch.setitem(MODELS._module_dict, 'OtherRoIHead', Other)
+        cfg = toy('faster')
+        cfg.model.roi_head.type = 'mmkd.OtherRoIHead'
+        with pytest.raises(ConfigError, match=r'Other of the student .*BESIDE\[CLASS'):
+            twins(cfg, ['roi.logits'])
+        assert said(cfg, ['neck']) == dict(neck=[])
+        monkeypatch.setitem(roi_heads.BESIDE, Other, roi_heads.nothing)
+        assert said(cfg, ['roi.logits']) == {'roi.logits': []}
+
+    @pytest.mark.parametrize('on', ['backbone', 'roi.logits', HEAD])
+    def test_branches_that_only_training_has(self, on):
+        with pytest.raises(ConfigError, match='6 .*2.* a TridentNet'):
+            twins(trident(1), [on])
+
+    @pytest.mark.parametrize('image, fits', [(-1, False), (1, True), (2, False)])
+    def test_rois_in_images_outside_of_the_batch(self, image, fits):
+        student = MODELS.build(toy_detector())
+        (extractor,) = roi_extractors(student)
+        taps = Taps(student, [], 'student', [extractor])
+        maps = (torch.zeros(2, 1, 4, 4),)
+        other = torch.tensor([[0.0, 0, 0, 8, 8]])
+        rois = torch.tensor([[0.0, 0, 0, 8, 8], [image, 0, 0, 8, 8]])
+        calls = [Call((maps, each), {}, None, None) for each in (other, rois)]
+        taps[extractor].calls += calls
+        assert rois_of(taps, [extractor], 2)[0] is other
+        if fits:
+            assert rois_of(taps, [extractor], 2, call=1)[0] is rois
+        else:
+            with pytest.raises(ConfigError, match='in a batch of 2'):
+                rois_of(taps, [extractor], 2, call=1)
+        with pytest.raises(ConfigError, match='of 2 images .* maps of 1'):
+            rois_of(taps, [extractor], 1)
+
+
+def test_a_teachers_head_rests_again_after_its_pass():
+    distiller = twins(small(FCOS), ['bbox_head'])  # it has answered in the dry run
+    teacher = distiller.teachers['teacher'].model
+    assert not any(module.training for module in teacher.modules())
