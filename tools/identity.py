@@ -52,7 +52,11 @@ def main() -> None:
     logging.disable(logging.WARNING)  # of weights, which are meant to be random
     wrong, seen = 0, set()
     for path in args.configs or two_stage_configs():
-        cfg = load_model_config(path, args.cfg_options)
+        try:
+            cfg = load_model_config(path, args.cfg_options)
+        except ConfigError as error:
+            print(f'{path}\n    refused  {error}', flush=True)
+            continue
         if not args.configs and repr(cfg.model) in seen:
             continue  # the same model on another schedule
         seen.add(repr(cfg.model))
@@ -74,14 +78,14 @@ def main() -> None:
 
 
 def two_stage_configs() -> Iterator[str]:
-    """Name the stock configs of mmdet whose model has a RoI head."""
+    """Give the paths of mmdet's stock configs whose model has a RoI head."""
     import mmdet
 
     folder = Path(mmdet.__file__).parent / '.mim/configs'
     for file in sorted(folder.glob('[!_]*/*.py')):
         with suppress(FileNotFoundError):  # some have a base that is not there
             if 'roi_head' in (Config.fromfile(file).get('model') or {}):
-                yield f'mmdet::{file.relative_to(folder).as_posix()}'
+                yield str(file)
 
 
 def verdicts(cfg: Config, on: Sequence[str]) -> Dict[str, str]:
