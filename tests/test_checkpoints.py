@@ -291,7 +291,10 @@ NAMES = dict(
 @pytest.mark.parametrize(
     'kind, sentence',
     [
-        ('prefixed', r"its names begin with 'net\.': save them without$"),
+        (
+            'prefixed',
+            r"begin with 'net\.' \(3 of 4\): give prefix='net\.' or save them without$",
+        ),
         (
             'torchvision',
             r"its names lack 'backbone\.' in front.*torchvision: .*'head\.'",

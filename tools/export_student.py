@@ -29,6 +29,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--name', help="their name; by default the config file's, with _student"
     )
+    parser.add_argument(
+        '--prefix', help="what the student's names begin with in a file of several"
+    )
     arguments.add_options(parser)
     return parser.parse_args()
 
@@ -43,7 +46,8 @@ def main() -> None:
         check_writable(path)
     stock = stock_config(cfg)
     model = build_model(stock.config)
-    checkpoint = load_weights(model, args.checkpoint, f'the student of {args.config}')
+    whose = f'the student of {args.config}'
+    checkpoint = load_weights(model, args.checkpoint, whose, prefix=args.prefix)
     # As they are in the file, which may be of another precision.
     state = {k: checkpoint.weights.get(k, v) for k, v in model.state_dict().items()}
     meta = {key: checkpoint.meta[key] for key in KEPT if key in checkpoint.meta}

@@ -47,6 +47,7 @@ def show(distiller: 'Distiller') -> None:
     models.add_row('student', *_row(student, 'its own init_cfg', student))
     for name, teacher in distiller.teachers.items():
         source = teacher.checkpoint or 'none: random weights'
+        source += f', {teacher.prefix}' if teacher.prefix else ''
         kind, size, source, stats = _row(teacher.model, source, teacher.model)
         same = (
             'as the student' if teacher.renormalise.same else f'renormalised: {stats}'

@@ -40,6 +40,7 @@ def parse_args() -> argparse.Namespace:
         help="a classifier's, a Distiller's or a backbone's: path, or package::path",
     )
     add('checkpoint', nargs='?', help='path or URL; or random, or pixels, as a floor')
+    add('--prefix', help="what a network's names begin with in files of several")
     add(
         '--compare',
         nargs='+',
@@ -95,7 +96,7 @@ def main() -> None:
     texts = [args.checkpoint] * bool(args.checkpoint) + args.compare
     if not texts:
         raise ConfigError('give a CHECKPOINT, or several with --compare.')
-    entries = parse_entries(texts, args.config)
+    entries = parse_entries(texts, args.config, args.prefix)
     settings = claim(args, 'linear_probe')
     protocol = Protocol(
         layers=args.layers,

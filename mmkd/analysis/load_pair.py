@@ -59,12 +59,12 @@ def load_pair(args: argparse.Namespace) -> Pair:
         DataError: See :func:`load_target`.
     """
     cfg = load_model_config(args.config, args.cfg_options)
-    config, checkpoint = _teacher(args, cfg)
+    config, checkpoint, prefix = _teacher(args, cfg)
     names = args.names or (Path(args.config).stem, name_of(checkpoint))
     target = load_target(args.dataset, args.data_root, check_md5=not args.no_check_md5)
     size = args.input_size
     student = Network(cfg, args.checkpoint, names[0], input_size=size)
-    teacher = Network(config, checkpoint, names[1], input_size=size)
+    teacher = Network(config, checkpoint, names[1], size, prefix=prefix)
     args.out = args.out or OUT / student.name
     images = target.val if args.split == 'val' else target.train
     data = f'{target.name} ({images.split})'
@@ -80,22 +80,24 @@ def load_pair(args: argparse.Namespace) -> Pair:
 
 
 def _teacher(args, cfg):
-    """Return config and checkpoint of the teacher: given, or the Distiller's."""
+    """Return the teacher's config, checkpoint and prefix: given, or the Distiller's."""
     config, checkpoint = args.teacher_config, args.teacher_checkpoint
+    prefix = None
     teachers = list(teachers_of(cfg.model).values())
     if config is None and len(teachers) == 1:
         config = teachers[0]['config']
-        checkpoint = checkpoint or teachers[0].get('checkpoint')
+        if checkpoint is None:
+            checkpoint, prefix = map(teachers[0].get, ('checkpoint', 'prefix'))
     if config is None or checkpoint is None:
         raise ConfigError(
             f'{args.config} has no single teacher with a checkpoint to compare with; '
             'give --teacher-config and --teacher-checkpoint.'
         )
     if not isinstance(config, dict):
-        return config, checkpoint
+        return config, checkpoint, prefix
     whole = dict(model=config) if 'type' in config else dict(config)
     # An inline config says nothing of images: the teacher saw the student's.
     for key in ('default_scope', 'test_dataloader'):
         if key in cfg:
             whole.setdefault(key, cfg[key])
-    return Config(whole), checkpoint
+    return Config(whole), checkpoint, prefix

@@ -1,6 +1,7 @@
 """Teachers of all classes made teachers of the first ones."""
 
 from pathlib import Path
+from typing import Optional
 
 from mmengine.config import Config
 
@@ -28,28 +29,33 @@ def slice_teachers(cfg: Config, classes: int, folder: Path) -> None:
         CheckpointError: A file cannot be read safely, or is of no linear classifier.
     """
     for teacher in teachers_of(cfg.model).values():
-        source = teacher.get('checkpoint')
+        source, prefix = teacher.get('checkpoint'), teacher.pop('prefix', None)
         if source is None:
             continue
-        name = f'{Path(source).stem}_first{classes}_{digest(source)[:8]}.pth'
+        stem = '_'.join(filter(None, (Path(source).stem, (prefix or '').strip('.'))))
+        name = f'{stem}_first{classes}_{digest(source)[:8]}.pth'
         target = folder / name
         if not target.exists():
-            write_slice(source, target, classes)
+            write_slice(source, target, classes, prefix)
         teacher.checkpoint = str(target)
 
 
-def write_slice(source: str, target: Path, classes: int) -> None:
+def write_slice(
+    source: str, target: Path, classes: int, prefix: Optional[str] = None
+) -> None:
     """Write the part of a classifier's checkpoint that knows the first classes.
 
     Args:
         source (str): Path or URL; no code in it is run.
         target (Path): File to write.
         classes (int): How many rows of ``head.fc`` to keep.
+        prefix (str, optional): What the teacher's names begin with in a file of several
+            networks.
 
     Raises:
         CheckpointError: It has no such rows.
     """
-    checkpoint = read_checkpoint(source).fitting(HEAD)
+    checkpoint = read_checkpoint(source, prefix=prefix).fitting(HEAD)
     state = checkpoint.weights
     weight = state.get(HEAD[0])
     if weight is None or len(weight) < classes:

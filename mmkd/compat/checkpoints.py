@@ -30,6 +30,7 @@ from typing import IO, Any, Callable, Optional, Union
 import torch
 from mmengine.logging import print_log
 from mmengine.utils import digit_version
+from torch import serialization
 
 from mmkd.compat import restricted_pickle
 from mmkd.compat.downloads import download
@@ -38,6 +39,8 @@ from mmkd.compat.safe_globals import told_to_torch
 from mmkd.errors import CheckpointError, explained
 
 TRUST = 'MMKD_TRUST'
+#: In the first bytes of files that torch wrote before it wrote archives.
+MAGIC = pickle.encode_long(serialization.MAGIC_NUMBER)
 WEB = ('http://', 'https://')
 MapLocation = Optional[Union[str, torch.device, dict, Callable]]
 
@@ -135,7 +138,7 @@ def _load(
     trusted: str = 'the real path of a local copy',
 ) -> Any:
     try:
-        return _without_config(_torch_load(file, map_location))
+        return _without_config(_read(file, map_location))
     except torch.cuda.OutOfMemoryError:
         raise
     except (PermissionError, MemoryError) as error:
@@ -163,6 +166,17 @@ def _load(
             f'{name}{cached} is truncated or no PyTorch checkpoint ({size} bytes): '
             'delete it and download or copy it again.'
         ) from error
+
+
+def _read(file, map_location: MapLocation) -> Any:
+    with serialization._open_file_like(file, 'rb') as opened:
+        start = opened.tell()
+        head = opened.read(64)
+        opened.seek(start)
+        if head.startswith(pickle.PROTO) and MAGIC not in head:
+            # Not of torch, as those of detectron2; some are from Python 2.
+            return restricted_pickle.load(opened, encoding='latin1')
+    return _torch_load(file, map_location)
 
 
 def _without_config(checkpoint: Any) -> Any:

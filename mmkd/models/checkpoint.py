@@ -3,11 +3,13 @@
 from mmengine.logging import print_log
 from torch import nn
 
-from mmkd.checkpoints import EXTRAS
 from mmkd.errors import CheckpointError
 from mmkd.misfit import misfit
+from mmkd.weight_names import EXTRAS
 
 STUDENT = 'student.'
+#: How a student starts from one network in a file of several.
+CHOOSE = "give the student init_cfg=dict(type='Pretrained', checkpoint=PATH, prefix={})"
 
 
 def keep_student_keys(distiller: nn.Module) -> None:
@@ -54,7 +56,7 @@ def _load(module, state, prefix, *args):
             f'none of the {len(state)} tensors in the checkpoint belongs to the '
             f'student ({type(module.student).__name__}): it begins with '
             f'{next(iter(got), "nothing")!r}, the student with {known[0]!r}; '
-            + (misfit(known, got) or 'give a checkpoint of this student')
+            + (misfit(known, got, CHOOSE) or 'give a checkpoint of this student')
             + '.'
         )
     print_log(

@@ -19,6 +19,7 @@ def frozen_network(
     checkpoint: Optional[str],
     whose: str,
     source: Optional[str] = None,
+    prefix: Optional[str] = None,
 ) -> Tuple[nn.Module, Optional[tuple]]:
     """Build the network of a config, load its weights, and freeze it.
 
@@ -28,6 +29,8 @@ def frozen_network(
             backbone takes those of a classifier, too. Without one they are random.
         whose (str): What it is, for messages, such as ``'the teacher'``.
         source (str, optional): Where its config is from, for messages.
+        prefix (str, optional): What its weights' names begin with in a file of several
+            networks.
 
     Returns:
         tuple[nn.Module, tuple | None]: The network, without gradients, in eval mode and
@@ -42,7 +45,8 @@ def frozen_network(
     if checkpoint is not None:
         about = ', '.join(filter(None, (type(model).__name__, source)))
         part = None if isinstance(model, BaseModel) else 'backbone.'
-        classes = load_weights(model, checkpoint, f'{whose} ({about})', part).classes
+        name = f'{whose} ({about})'
+        classes = load_weights(model, checkpoint, name, part, prefix).classes
     model = revert_sync_batchnorm(model)
     freeze(model)
     return model, classes

@@ -15,7 +15,11 @@ ADVICE = (
 
 
 def load_weights(
-    model: nn.Module, path: str, name: str, part: Optional[str] = None
+    model: nn.Module,
+    path: str,
+    name: str,
+    part: Optional[str] = None,
+    prefix: Optional[str] = None,
 ) -> Checkpoint:
     """Load a checkpoint into a model; all of its tensors have to fit.
 
@@ -28,15 +32,18 @@ def load_weights(
         name (str): What the network is, for messages.
         part (str, optional): Take only what begins so, such as ``'backbone.'``, where
             the checkpoint has such keys; the prefix is taken off.
+        prefix (str, optional): What the names of this network begin with in a file of
+            several, see :func:`mmkd.checkpoints.read_checkpoint`.
 
     Returns:
         Checkpoint: What was loaded, by the model's names.
 
     Raises:
+        ConfigError: The prefix is no text.
         CheckpointError: It holds no weights, or they do not fit.
     """
     wanted = model.state_dict()
-    checkpoint = read_checkpoint(path).fitting(wanted, part)
+    checkpoint = read_checkpoint(path, prefix=prefix).fitting(wanted, part)
     taken = f' (taken {checkpoint.taken})' if checkpoint.taken else ''
     _check_values(path, wanted, checkpoint.weights)
     try:
@@ -48,7 +55,7 @@ def load_weights(
         ) from None
     missing = [key for key in missing if not key.endswith('num_batches_tracked')]
     if missing or unexpected:
-        why = misfit(wanted, checkpoint.weights)
+        why = misfit(wanted, checkpoint.weights, under=checkpoint.under)
         raise CheckpointError(
             f'{path} does not fit {name}: missing keys {_some(missing)}; '
             f'unexpected keys {_some(unexpected)}{taken}; '

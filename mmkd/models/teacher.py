@@ -30,6 +30,8 @@ class Teacher:
         config (str | dict): Path or ``package::path`` of an OpenMMLab config, or the
             config itself as a dict with ``model``, or that model's dict.
         checkpoint (str, optional): Path or URL of its weights, loaded strictly.
+        prefix (str, optional): What its weights' names begin with in a file of several
+            networks, such as ``'teacher.'``. Defaults to all names.
         allow_untrained (bool): Go on without a checkpoint. Defaults to False.
         inference (dict, optional): Arguments of :class:`InferenceForm`, to answer
             faster. Defaults to none of it.
@@ -52,9 +54,11 @@ class Teacher:
         allow_untrained: bool = False,
         inference: Optional[dict] = None,
         input_size: Union[int, Sequence[int], None] = None,
+        prefix: Optional[str] = None,
     ) -> None:
         self.config = source_of(config)
         self.checkpoint = checkpoint
+        self.prefix = prefix
         whose = 'the teacher'
         check_trained(
             checkpoint, allow_untrained, whose, 'teacher', 'distil', self.config
@@ -67,7 +71,7 @@ class Teacher:
             )
         self.form = construct('inference', InferenceForm, **inference)
         self._model, self.classes = frozen_network(
-            config, checkpoint, whose, self.config
+            config, checkpoint, whose, self.config, prefix
         )
         check_preprocesses(self._model, whose)
         self.input_size = (

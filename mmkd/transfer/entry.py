@@ -24,11 +24,13 @@ class Entry(NamedTuple):
         name (str): Its name in tables. Entries of one name are runs of one method.
         checkpoint (str): A path or URL, ``'random'`` or ``'pixels'``.
         config (str): Path of its config.
+        prefix (str, optional): See :class:`Network`.
     """
 
     name: str
     checkpoint: str
     config: str
+    prefix: Optional[str] = None
 
     def build(
         self,
@@ -53,10 +55,13 @@ class Entry(NamedTuple):
             input_size=input_size,
             seed=seed,
             device=device,
+            prefix=self.prefix,
         )
 
 
-def parse_entries(texts: List[str], config: str) -> List[Entry]:
+def parse_entries(
+    texts: List[str], config: str, prefix: Optional[str] = None
+) -> List[Entry]:
     """Read entries ``[NAME=]CHECKPOINT[@CONFIG]``.
 
     Without a name, the part of the path that tells an entry from the others is taken.
@@ -64,6 +69,7 @@ def parse_entries(texts: List[str], config: str) -> List[Entry]:
     Args:
         texts (list[str]): The entries.
         config (str): Config of those that name none.
+        prefix (str, optional): What a network's names begin with in files of several.
 
     Raises:
         ConfigError: An entry has no checkpoint, two are the same, or one without a name
@@ -82,7 +88,7 @@ def parse_entries(texts: List[str], config: str) -> List[Entry]:
                 f'{text!r} names no checkpoint; give [NAME=]CHECKPOINT[@CONFIG], with '
                 f'{RANDOM!r} or {PIXELS!r} in place of a checkpoint for the floor.'
             )
-        entries.append(Entry(name, checkpoint, own or config))
+        entries.append(Entry(name, checkpoint, own or config, prefix))
     short = _short([entry.checkpoint for entry in entries])
     named = [
         entry._replace(name=entry.name or given) for entry, given in zip(entries, short)

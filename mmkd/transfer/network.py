@@ -39,6 +39,8 @@ class Network:
         input_size (int, optional): See :class:`Transform`. Defaults to its own.
         seed (int): Of random weights. Defaults to 0.
         device (str, optional): Defaults to the accelerator, or the CPU.
+        prefix (str, optional): What the weights' names begin with in a file of several
+            networks, such as ``'teacher.'``. Defaults to all names.
 
     Raises:
         ConfigError: The config cannot be read or built, or says nothing of the input,
@@ -54,6 +56,7 @@ class Network:
         input_size: Optional[int] = None,
         seed: int = 0,
         device: Optional[str] = None,
+        prefix: Optional[str] = None,
     ) -> None:
         cfg = load_config(config) if isinstance(config, str) else config
         if not (cfg.get('model') or cfg.get('type')):
@@ -66,7 +69,9 @@ class Network:
         with isolated_rng(), _quiet():
             # The CPU's alone: torch.manual_seed would seed that of a GPU, too.
             torch.default_generator.manual_seed(seed)
-            self.model, self.classes = frozen_network(cfg, checkpoint, name)
+            self.model, self.classes = frozen_network(
+                cfg, checkpoint, name, prefix=prefix
+            )
             if checkpoint is None and hasattr(self.model, 'init_weights'):
                 _forget_pretrained(self.model)
                 self.model.init_weights()

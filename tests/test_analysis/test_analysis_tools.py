@@ -73,6 +73,18 @@ def pair(folder, *args, **kwargs):
     return load_pair(pair_parser('').parse_args(arguments(folder, *args, **kwargs)))
 
 
+def test_of_a_file_of_several_networks_the_teacher_is_taken(folder):
+    wanted = torch.load(folder / 'teacher.pth')['state_dict']
+    both = {f'teacher.{key}': value for key, value in wanted.items()}
+    both.update({f'student.{key}': value + 1 for key, value in wanted.items()})
+    torch.save(dict(state_dict=both), folder / 'both.pth')
+    cfg = Config.fromfile(folder / 'kd.py')
+    cfg.model.teacher.update(checkpoint=str(folder / 'both.pth'), prefix='teacher.')
+    cfg.dump(folder / 'both.py')
+    state = pair(folder, config='both').teacher.model.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in wanted.items())
+
+
 @pytest.fixture
 def call(monkeypatch, capsys, folder):
     """Run a tool in this process; return what it printed."""

@@ -227,6 +227,21 @@ def test_the_teachers_checkpoint_is_sliced(tmp_path):
     assert other.model.teacher.checkpoint != target
 
 
+def test_of_a_file_of_several_networks_the_teacher_is_sliced(tmp_path):
+    source = tmp_path / 'both.pth'
+    state = save_teacher(source)
+    both = {f'teacher.{key}': value for key, value in state.items()}
+    both.update({f'student.{key}': value + 1 for key, value in state.items()})
+    torch.save(dict(state_dict=both), source)
+    for whose, more in dict(student=1, teacher=0).items():
+        cfg = config(str(source))
+        cfg.model.teacher.prefix = f'{whose}.'
+        slice_teachers(cfg, 20, tmp_path / 'teachers')
+        assert 'prefix' not in cfg.model.teacher  # nothing is before its names now
+        sliced = torch.load(cfg.model.teacher.checkpoint)['state_dict']
+        assert torch.equal(sliced['conv'], state['conv'] + more)
+
+
 def test_too_few_rows_are_refused(tmp_path):
     save_teacher(tmp_path / 'a.pth', rows=10)
     with pytest.raises(CheckpointError, match='10 rows'):

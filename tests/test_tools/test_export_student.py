@@ -352,6 +352,19 @@ def test_a_checkpoint_of_another_network_writes_nothing(tmp_path, export):
     assert not out.exists()
 
 
+def test_one_network_of_a_file_of_several_is_written(tmp_path, export):
+    toy(tmp_path)
+    wanted = torch.load(tmp_path / 'epoch_1.pth')['state_dict']
+    both = {f'student.{key}': tensor for key, tensor in wanted.items()}
+    both.update({f'teacher.{key}': tensor + 1 for key, tensor in wanted.items()})
+    torch.save(dict(state_dict=both), tmp_path / 'both.pth')
+    arguments = [tmp_path / 'mine.py', tmp_path / 'both.pth', '--out-dir', tmp_path]
+    assert "give prefix='student.' or 'teacher.'" in export(*arguments)
+    export(*arguments, '--prefix', 'teacher.')
+    written = torch.load(tmp_path / 'mine_student.pth')['state_dict']
+    assert all(torch.equal(written[key], wanted[key] + 1) for key in written)
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, export):
     toy(tmp_path)
     arguments = [tmp_path / 'mine.py', tmp_path / 'epoch_1.pth']

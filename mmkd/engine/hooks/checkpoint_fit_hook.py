@@ -6,10 +6,11 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner.base_loop import BaseLoop
 
-from mmkd.checkpoints import EXTRAS, checkpoint_of
+from mmkd.checkpoints import checkpoint_of
 from mmkd.engine.bare_model import bare_model
 from mmkd.errors import CheckpointError
 from mmkd.registry import HOOKS
+from mmkd.weight_names import EXTRAS
 
 #: The share of a model's tensors that a training is to find.
 LEAST = 0.5
@@ -57,7 +58,8 @@ class CheckpointFitHook(Hook):
         path = runner._load_from
         held = checkpoint.get('state_dict', checkpoint)
         fitting = checkpoint_of(path, checkpoint).fitting(wanted).weights
-        if not fitting.keys() <= held.keys():
+        # Renamed, or arrays in the file.
+        if any(held.get(key) is not value for key, value in fitting.items()):
             learned = {key: held[key] for key in held if key.startswith(EXTRAS)}
             checkpoint['state_dict'] = {**fitting, **learned}
         others = sum(

@@ -7,7 +7,7 @@ from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
-from mmkd.checkpoints import EXTRAS, Checkpoint
+from mmkd.checkpoints import Checkpoint
 from mmkd.compat.whole_files import SUPERSEDED
 from mmkd.engine.bare_model import bare_model
 from mmkd.engine.resume.carry import carry_over, check_groups
@@ -15,6 +15,7 @@ from mmkd.engine.resume.differences import Difference, differences, listed
 from mmkd.engine.resume.newest import check_training, folder_of, remove_superseded
 from mmkd.errors import CheckpointError
 from mmkd.registry import HOOKS
+from mmkd.weight_names import EXTRAS
 
 
 @HOOKS.register_module()

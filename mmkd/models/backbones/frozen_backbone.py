@@ -27,6 +27,8 @@ build_network` takes: the config of a classifier, of a Distiller (its student) o
             plain backbone.
         checkpoint (str, optional): Path or URL of the weights, loaded strictly.
         allow_untrained (bool): Go on without a checkpoint. Defaults to False.
+        prefix (str, optional): What its weights' names begin with in a file of several
+            networks, such as ``'teacher.'``. Defaults to all names.
 
     Raises:
         ConfigError: The config cannot be read or has no model.
@@ -47,11 +49,12 @@ build_network` takes: the config of a classifier, of a Distiller (its student) o
         config: Union[str, Config, dict],
         checkpoint: Optional[str] = None,
         allow_untrained: bool = False,
+        prefix: Optional[str] = None,
     ) -> None:
         super().__init__()
         whose, source = 'the frozen backbone', source_of(config)
         check_trained(checkpoint, allow_untrained, whose, 'backbone', 'freeze', source)
-        self.network, _ = frozen_network(config, checkpoint, whose, source)
+        self.network, _ = frozen_network(config, checkpoint, whose, source, prefix)
         self.train()
 
     def init_weights(self) -> None:
