@@ -58,7 +58,8 @@ class Call(NamedTuple):
 
     ``args`` and ``kwargs`` are kept only where asked for: they would keep feature
     maps alive that nothing compares. ``gradients`` says whether gradients were recorded
-    then, which ``torch.no_grad`` around a call prevents.
+    then, which ``torch.no_grad`` around a call prevents. ``about`` is what a teacher
+    was asked, see :meth:`.Pairing.asks`.
     """
 
     args: tuple
@@ -66,10 +67,14 @@ class Call(NamedTuple):
     output: Any
     versions: Optional[List[int]]
     gradients: bool
+    about: tuple = ()
 
 
 class Tap:
     """Records inputs, outputs and keyword arguments of one module's calls.
+
+    What ran without gradients does not count beside what ran with them: a sampler that
+    asks the box head first (OHEM, PISA) gets answers that no loss trains on.
 
     Args:
         model (nn.Module): The network.
@@ -85,6 +90,7 @@ class Tap:
         self.name = name
         self.role = role
         self.inputs = inputs
+        self.about: tuple = ()
         self.calls: List[Call] = []
         #: Height and width of the images, without and with padding.
         self._sizes: Optional[Tuple[tuple, tuple]] = None
@@ -107,22 +113,35 @@ class Tap:
         if not self.inputs:
             args, kwargs = (), {}
         gradients = torch.is_grad_enabled()
-        self.calls.append(Call(args, kwargs, output, versions, gradients))
+        if self.calls and self.calls[-1].gradients != gradients:
+            if not gradients:
+                return
+            self.calls.clear()
+        call = Call(args, kwargs, output, versions, gradients, self.about)
+        self.calls.append(call)
 
-    def outputs(self) -> List[Tensor]:
+    def calls_about(self, about: tuple = ()) -> List[Call]:
+        """Return the calls in which the module was asked one thing, in order."""
+        return [call for call in self.calls if call.about == about]
+
+    def outputs(self, about: tuple = ()) -> List[Tensor]:
         """Return the tensors put out during the step, in order.
+
+        Args:
+            about (tuple): What the module was asked. Defaults to what its family asks.
 
         Raises:
             ConfigError: The module was not called, or its output was changed in
                 place since.
         """
-        if not self.calls:
+        calls = self.calls_about(about)
+        if not calls:
             raise ConfigError(
                 f'the {self.role} did not call {self.name!r} in this step; choose a '
                 'module that every training step passes.'
             )
         kept = []
-        for call in self.calls:
+        for call in calls:
             put_out = tensors(call.output)
             if call.versions not in (None, [tensor._version for tensor in put_out]):
                 raise ConfigError(self._in_place())
@@ -201,6 +220,11 @@ class Taps:
 
     def __getitem__(self, name: str) -> Tap:
         return self._taps[name]
+
+    def ask(self, about: tuple) -> None:
+        """Say what the calls from now on are about."""
+        for tap in self._taps.values():
+            tap.about = about
 
     def others_read(self, names: Iterable[str]) -> bool:
         """Whether outputs were recorded that more read than who reads ``names``."""

@@ -47,6 +47,33 @@ def test_recorded_values_are_the_models_own():
     assert model[0].weight.grad is not None
 
 
+def test_what_ran_without_gradients_does_not_count_beside_what_ran_with_them():
+    """As a sampler's questions do not, of which no loss is made."""
+    model = net()
+    with Taps(model, ['2'], 'student') as taps:
+        with torch.no_grad():
+            model(torch.ones(3, 4)), model(torch.ones(2, 4))
+        assert [len(output) for output in taps['2'].outputs()] == [3, 2]
+        trained = model(torch.ones(5, 4))
+        with torch.no_grad():
+            model(torch.ones(3, 4))
+    (output,) = taps['2'].outputs()
+    assert output is trained
+
+
+def test_calls_are_told_apart_by_what_they_are_about():
+    model = net()
+    with Taps(model, ['2'], 'teacher') as taps:
+        outputs = []
+        for about in ((), (2,), ()):
+            taps.ask(about)
+            outputs.append(model(torch.ones(3, 4)))
+    assert taps['2'].outputs((2,))[0] is outputs[1]
+    assert [output is outputs[1] for output in taps['2'].outputs()] == [False, False]
+    with pytest.raises(ConfigError, match="teacher did not call '2'"):
+        taps['2'].outputs((3,))
+
+
 def test_a_value_overwritten_in_place_is_refused():
     model = net()
     with Taps(model, ['0'], 'student') as taps:
