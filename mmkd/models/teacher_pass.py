@@ -1,7 +1,7 @@
 """What a teacher does in one step."""
 
 from contextlib import nullcontext
-from typing import Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -33,6 +33,10 @@ class TeacherPass:
         self._terms = terms
         self._exact = exact
         self._paths = [path for t in terms for path in t.pairing.teacher_outputs]
+        self._asked: Dict[tuple, List[str]] = {}
+        for term in terms:
+            for about, paths in term.pairing.asks().items():
+                self._asked.setdefault(about, []).extend(paths)
         self._family = family_of(teacher.model)
         self._run: Optional[Run] = None
         self.taps = Taps(teacher.model, self._paths, 'teacher')
@@ -66,7 +70,9 @@ class TeacherPass:
             return
         inputs = self._run.inputs
         with self._tried(inputs), self._precision(inputs), self.taps:
-            self._family.late(self._run, self._paths, student)
+            for about, paths in self._asked.items():
+                self.taps.ask(about)
+                self._family.late(self._run, paths, student, *about)
         self._run = None
 
     def log_drift(

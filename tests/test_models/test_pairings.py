@@ -372,19 +372,6 @@ class TestRefusedByName:
         value = model(**model.data_preprocessor(empty, True), mode='loss')['loss_box']
         assert value.item() == 0 and value.requires_grad
 
-    @pytest.mark.parametrize('on', ['roi.logits', 'roi_head.bbox_head'])
-    @pytest.mark.parametrize('kind', ['OHEMSampler', 'ScoreHLRSampler'])
-    def test_students_that_use_their_box_head_otherwise(self, kind, on):
-        student = toy_detector('faster', CLASSES)
-        student.train_cfg.rcnn.sampler.type = kind
-        with pytest.raises(ConfigError, match='cannot be compared: .*the neck'):
-            self.build(student, on)
-        # As a teacher it only answers.
-        losses = dict(loss_kd=dict(type='KDLoss', on=on))
-        if on == 'roi.logits':
-            teacher = dict(config=student, allow_untrained=True)
-            Distiller(toy_detector('faster', CLASSES), losses, teacher=teacher)
-
     def test_images_with_several_labels(self):
         model = self.build(toy_classifier(), 'logits')
         batch = classification_batch(n=2)

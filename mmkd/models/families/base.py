@@ -81,7 +81,11 @@ class Family:
                 run.feats  # noqa: B018  computed for the taps in it
 
     def late(self, run: Run, paths: Sequence[str], student: Taps) -> None:
-        """Run what needs what the student recorded, up to modules."""
+        """Run what needs what the student recorded, up to modules.
+
+        A subclass may take further arguments, which its pairings give: see
+        :meth:`.Pairing.asks`.
+        """
 
     def rehearse(self, run: Run, paths: Sequence[str]) -> None:
         """Run a student on a made-up batch, up to modules: the dry run."""

@@ -10,6 +10,14 @@ from mmkd.registry import FAMILIES
 
 from ..taps import Taps
 from .detection import Detection
+from .mask_heads import (
+    check_masks,
+    mask_inputs_of,
+    mask_rois_of,
+    of_masks,
+    run_mask_heads,
+)
+from .roi_calls import stage_paths
 from .roi_heads import answer, check_answers
 from .run import Run
 
@@ -33,21 +41,48 @@ class TwoStage(Detection):
     def check(self, model: nn.Module, paths: Sequence[str], role: str) -> None:
         """Refuse RoI heads that are not known to answer, or to be asked, rightly."""
         super().check(model, paths, role)
-        if self.needs_late(paths):
+        boxes, masks = self._parts(paths)
+        if boxes:
             check_answers(model, role)
-            if role == 'student':
-                _check_samplers(model)
+        if masks:
+            check_masks(model, role)
 
     def inputs_of(self, model: nn.Module, path: str) -> List[str]:
         """Name the student's RoI extractors, which get the RoIs."""
+        if of_masks([path]):
+            check_masks(model, 'student')
+            return mask_inputs_of(model)
         return roi_extractors(model) if self.needs_late([path]) else []
 
-    def late(self, run: Run, paths: Sequence[str], student: Taps) -> None:
-        """Run the box heads on the student's RoIs."""
-        if self.needs_late(paths):
+    def late(
+        self,
+        run: Run,
+        paths: Sequence[str],
+        student: Taps,
+        stage: Optional[int] = None,
+    ) -> None:
+        """Run the box and mask heads on the student's RoIs.
+
+        Args:
+            run (Run): The teacher's.
+            paths (Sequence[str]): Modules of the teacher.
+            student (Taps): What the student recorded.
+            stage (int, optional): The student's stage whose RoIs they are. Defaults to
+                the stage in which each module lies.
+        """
+
+        def chosen(rois):
+            # Of the teacher's stages those run in which the modules lie.
+            count = len(roi_extractors(run.model))
+            return rois if stage is None else [rois[stage]] * count
+
+        boxes, masks = self._parts(paths)
+        if boxes:
             extractors = roi_extractors(student.model)
             rois = rois_of(student, extractors, len(run.feats[0]))
-            self._answer(run, paths, rois)
+            self._answer(run, boxes, chosen(rois))
+        if masks:
+            run_mask_heads(run, masks, chosen(mask_rois_of(student)))
 
     def rehearse(self, run: Run, paths: Sequence[str]) -> None:
         """Run the box heads on one RoI an image: the upper left quarter."""
@@ -57,7 +92,16 @@ class TwoStage(Detection):
             image = torch.arange(len(boxes), dtype=boxes.dtype, device=boxes.device)
             rois = torch.cat([image[:, None], boxes], dim=1)
             stages = len(roi_extractors(run.model))
-            self._answer(run, paths, [rois] * stages)
+            of_boxes, masks = self._parts(paths)
+            if of_boxes:
+                self._answer(run, of_boxes, [rois] * stages)
+            if masks:
+                run_mask_heads(run, masks, [rois] * stages)
+
+    def _parts(self, paths):
+        """Those of some modules that run with the box heads, and with mask heads."""
+        masks = of_masks(paths)
+        return [p for p in self.needs_late(paths) if p not in masks], masks
 
     def _answer(self, run, paths, rois: Sequence[Optional[Tensor]]):
         wanted = _stages(self.needs_late(paths))
@@ -82,14 +126,11 @@ def roi_extractors(model: nn.Module) -> List[str]:
             'of a teacher can answer; choose a two-stage student, or compare modules '
             'in front of the RoI head.'
         )
-    name = 'roi_head.bbox_roi_extractor'
-    if isinstance(extractor, nn.ModuleList):
-        return [f'{name}.{stage}' for stage in range(len(extractor))]
-    return [name]
+    return stage_paths(model, 'bbox_roi_extractor')
 
 
 def rois_of(
-    taps: Taps, extractors: Sequence[str], images: int, call: int = 0
+    taps: Taps, extractors: Sequence[str], images: int
 ) -> List[Optional[Tensor]]:
     """Return the RoIs ``(R, 5)`` that each stage's extractor got.
 
@@ -100,13 +141,12 @@ def rois_of(
         taps (Taps): What the student recorded.
         extractors (Sequence[str]): See :func:`roi_extractors`.
         images (int): How many the teacher has maps of.
-        call (int): Which of an extractor's calls. Defaults to 0, the first.
 
     Raises:
         ConfigError: RoIs lie in other images, so that the teacher has no maps there.
     """
     recorded = [taps[name].calls for name in extractors]
-    chosen = [calls[call].args[:2] if calls else (None, None) for calls in recorded]
+    chosen = [calls[0].args[:2] if calls else (None, None) for calls in recorded]
     for maps, rois in chosen:
         if rois is not None:
             _check_images(taps.model, maps[0], rois, images)
@@ -130,18 +170,6 @@ def _check_images(student, maps, rois, images):
             f'the RoIs of the student ({type(student).__name__}) are of images '
             f'{first:.0f} to {last:.0f} in a batch of {images}; correct the class of '
             'its RoI head.'
-        )
-
-
-def _check_samplers(student):
-    samplers = getattr(student.roi_head, 'bbox_sampler', None)
-    samplers = samplers if isinstance(samplers, list) else [samplers]
-    asking = [type(s).__name__ for s in samplers if hasattr(s, 'context')]
-    if asking:
-        raise ConfigError(
-            f'the RoI head of the student ({type(student).__name__}) cannot be '
-            f'compared: {asking[0]} asks the box head, without gradient; compare '
-            'modules in front of it, such as the neck.'
         )
 
 

@@ -1,6 +1,6 @@
 """What lines up student and teacher, for one family of models."""
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from torch import Tensor, nn
 
@@ -78,6 +78,14 @@ class Pairing:
         self.resize: Optional[str] = None
         #: Student modules whose inputs are needed too.
         self.student_inputs: List[str] = []
+
+    def asks(self) -> Dict[tuple, List[str]]:
+        """Say up to which modules the teacher is run, by what it is asked.
+
+        ``()`` is what the family makes of the modules alone; anything else are further
+        arguments of its :meth:`.Family.late`, for families that take some.
+        """
+        return {(): self.teacher_outputs}
 
     def check_labels(self, student: nn.Module, loss: nn.Module, name: str) -> None:
         """Refuse, before training, a loss whose labels this pairing cannot give.

@@ -1,5 +1,6 @@
 """Two-stage detectors: the box heads on cells of the same RoIs."""
 
+import inspect
 from typing import List, Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import PAIRINGS
 
-from ..families.two_stage import roi_extractors
+from ..families.roi_calls import stage_paths
 from ..losses.numerics import promoted
 from ..taps import Taps
 from .base import Aligned
@@ -54,12 +55,34 @@ class RoICellsPairing(RoIPairing):
         super().__init__(name, student, teacher, **options)
         self.scales = check_scales(name, scales)
         self.extractors = {}
-        for role, model in dict(student=student, teacher=teacher).items():
+        for side, (role, model) in enumerate(
+            dict(student=student, teacher=teacher).items()
+        ):
             _check_heads(name, model, self.heads[role], role)
-            named = roi_extractors(model)
-            self.extractors[role] = [named[stage] for stage in self.stages]
-        self.student_outputs = self.heads['student'] + self.extractors['student']
-        self.teacher_outputs = self.heads['teacher'] + self.extractors['teacher']
+            named = stage_paths(model, 'bbox_roi_extractor')
+            self.extractors[role] = [named[pair[side]] for pair in self.stages]
+        self.student_outputs += dict.fromkeys(self.extractors['student'])
+        self.teacher_outputs += dict.fromkeys(self.extractors['teacher'])
+
+    def check(self, student: Taps, teacher: Taps) -> None:
+        """See that each box head is put to what its RoI extractor gives.
+
+        Raises:
+            ConfigError: It is not.
+        """
+        super().check(student, teacher)
+        for role, taps in dict(student=student, teacher=teacher).items():
+            for stage, logits in enumerate(self._outputs(taps, role)):
+                head, maps = self._head_and_maps(taps, role, stage)
+                again = head(promoted(maps))[0]
+                # A teacher may answer in half precision, which is off by a percent.
+                apart = 1e-3 if logits.dtype == again.dtype else 5e-2
+                if (again - logits).abs().max() > apart * logits.abs().max() + 1e-6:
+                    raise ConfigError(
+                        f'on={self.name!r}: the RoI head of the {role} adds something '
+                        'to the maps of its RoIs (a semantic or global context) that '
+                        "cells of them would lack; choose on='roi.logits'."
+                    )
 
     def tensors(self, taps: Taps, role: str) -> List[Tensor]:
         """Return the logits ``(R, K + 1, M)`` of all RoIs of each stage that ran."""
@@ -73,7 +96,7 @@ class RoICellsPairing(RoIPairing):
         sides = dict(student=student, teacher=teacher)
         whole = {role: self._outputs(taps, role) for role, taps in sides.items()}
         aligned = Aligned([], [], [])
-        for stage, labels in enumerate(self._labels(student, whole['student'][0])):
+        for stage, labels in enumerate(self._labels(student, whole['student'])):
             # Chosen first: a cell costs what a RoI does.
             keep = self._keep(whole['teacher'][stage], labels)
             keep = slice(None) if keep is None else keep
@@ -86,11 +109,10 @@ class RoICellsPairing(RoIPairing):
 
     def _of_cells(self, taps, role, stage, logits, keep=slice(None)):
         """Logits of the whole RoIs, which are known, and of their cells."""
-        extractor = taps[self.extractors[role][stage]]
-        head = taps[self.heads[role][stage]].module
+        head, maps = self._head_and_maps(taps, role, stage)
         every = [logits[keep][:, :, None]]
-        if extractor.calls:
-            maps = promoted(extractor.outputs()[0][keep])
+        if maps is not None:
+            maps = promoted(maps[keep])
             for scale in self.scales[1:]:
                 cells = head(_cut(maps, scale))[0]
                 every.append(cells.unflatten(0, (len(maps), scale**2)).transpose(1, 2))
@@ -98,6 +120,14 @@ class RoICellsPairing(RoIPairing):
             count = sum(scale**2 for scale in self.scales)
             every = [logits[:, :, None].expand(-1, -1, count)]
         return self._columns(torch.cat(every, dim=2))
+
+    def _head_and_maps(self, taps, role, stage):
+        """A box head, and the maps ``(R, C, H, W)`` of its RoIs; None if none ran."""
+        extractor, head = self.extractors[role][stage], self.heads[role][stage]
+        about = () if role == 'student' else self._about[stage]
+        if not taps[extractor].calls_about(about):
+            return taps[head].module, None
+        return taps[head].module, taps[extractor].outputs(about)[0]
 
 
 def _cut(maps, scale):
@@ -115,7 +145,14 @@ def _check_heads(name, model, heads, role):
             "which cells do not pass; choose on='roi.logits'."
         )
     for path in heads:
-        norms = [m for m in model.get_submodule(path).modules() if _is_batch_norm(m)]
+        head = model.get_submodule(path)
+        needed = inspect.signature(head.forward).parameters.values()
+        if sum(argument.default is argument.empty for argument in needed) != 1:
+            raise ConfigError(
+                f'on={name!r}: the {type(head).__name__} of the {role} takes other '
+                "than one map of each RoI; choose on='roi.logits'."
+            )
+        norms = [m for m in head.modules() if _is_batch_norm(m)]
         if norms:
             raise ConfigError(
                 f'on={name!r}: the box head of the {role} has batch norms, whose '
