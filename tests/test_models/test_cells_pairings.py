@@ -716,10 +716,13 @@ class TestRoISelection:
 
 
 class TestDetectors:
-    def test_all_rois_do_not_wait_for_the_device(self):
-        model = detector()
+    @pytest.mark.parametrize('on', ['roi.cells', 'roi.logits', 'roi.masks'])
+    def test_all_rois_do_not_wait_for_the_device(self, on):
+        kind = 'mask' if on == 'roi.masks' else 'faster'
+        loss = dict(type='SDDLoss' if on == 'roi.cells' else 'KDLoss')
+        model = detector(on, kind, **loss)
         align_without_reading(model)
-        assert forward(model, scene())[0]['loss_sdd'] > 0
+        assert forward(model, scene(masks=kind == 'mask'))[0]['loss_sdd'] > 0
 
     def test_half_precision(self):
         model = detector(dict(pairing='roi.cells', select='fg'))

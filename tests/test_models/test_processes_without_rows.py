@@ -29,6 +29,7 @@ CASES = {
                              on=dict(FOREGROUND, pairing='roi.cells'))),
     # Its images have no objects, but background and contexts that learn.
     'fgd': ('faster', dict(type='FGDLoss', on='neck')),
+    'masks': ('mask', dict(LUMINET, on='roi.masks')),
     # One of them ends its cascade after the first stage.
     'cascade': ('cascade', dict(LUMINET, on='roi.logits')),
 }
@@ -39,8 +40,9 @@ for name, (kind, loss) in CASES.items():
     model = Distiller(toy_detector(kind), dict(loss_it=loss), teacher=teacher).train()
     ddp = MMDistributedDataParallel(model, broadcast_buffers=False, device_ids=None)
     for empty in (0, 1, None):
-        objects = (0, 0) if rank == empty and kind == 'faster' else (3, 3)
-        data = model.data_preprocessor(detection_batch(objects, seed=rank), True)
+        objects = (0, 0) if rank == empty and kind != 'cascade' else (3, 3)
+        batch = detection_batch(objects, seed=rank, masks=kind == 'mask')
+        data = model.data_preprocessor(batch, True)
         first = model.student.roi_head.bbox_head
         if kind == 'cascade':
             first = first[0]
@@ -91,7 +93,7 @@ def in_two_processes(script, folder, timeout=120):
 def test_a_process_without_rows_joins_in_and_all_agree(tmp_path):
     """On either side, of losses and wrappers, of selections and ended cascades."""
     results = in_two_processes(EMPTY, tmp_path)
-    assert len(results) == 15
+    assert len(results) == 18
     for name, (value, (first, second)) in results.items():
         assert torch.equal(first, second), name
         empty = name.endswith(' 0') and not name.startswith(('cascade', 'fgd'))
