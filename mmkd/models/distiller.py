@@ -16,6 +16,7 @@ from .dry_run import dry_run, made_up_images
 from .finite_check import FiniteCheck
 from .gradient_check import GradientCheck
 from .guards import check_classes
+from .inherit import Inheritance
 from .randomness import RandomStream, isolated_rng
 from .schedule import Progress
 from .stock_network import build_student
@@ -47,6 +48,10 @@ class Distiller(BaseModel):
         data_preprocessor (dict, optional): The student's, where it has none. The
             Runner passes it on from the config's top level, where mmpretrain's
             configs keep it.
+        inherit (list[str] | dict, optional): Modules of the student that start from
+            the teacher's, such as ``['neck', 'bbox_head']``, where tensors agree, see
+            :class:`Inheritance`. They do so again after ``init_weights``; a
+            checkpoint that is loaded or resumed from comes after that.
 
     Raises:
         ConfigError: The parts do not fit together.
@@ -68,18 +73,28 @@ class Distiller(BaseModel):
         teachers: Optional[Dict[str, dict]] = None,
         probe_size: Union[int, Sequence[int], None] = None,
         data_preprocessor: Optional[dict] = None,
+        inherit: Union[str, Sequence[str], dict, None] = None,
     ) -> None:
         super().__init__()
         del self.data_preprocessor  # the student's, through __getattr__
         self.student = build_student(student, data_preprocessor)
         self.teachers: Dict[str, Teacher] = {}
         self.distill = nn.ModuleDict()
+        #: Until weights are initialised.
+        self._inheritance: Optional[Inheritance] = None
         if _check_entries('losses', losses):
             # Teachers, adapters and trials of losses draw random numbers; the student's
             # initialisation and the data must not change with them.
             parameter = next(self.student.parameters(), torch.empty(0))
             with isolated_rng(parameter.device):
-                self._build_terms(losses, _named(teacher, teachers), probe_size)
+                self._build_terms(
+                    losses, _named(teacher, teachers), probe_size, inherit
+                )
+        elif inherit is not None:
+            raise ConfigError(
+                f'inherit={inherit!r}: with losses=dict() there is no teacher; give a '
+                'loss, or leave inherit out.'
+            )
         self._finite = FiniteCheck()
         self._gradients = GradientCheck()
         self._random = RandomStream('losses')
@@ -87,10 +102,13 @@ class Distiller(BaseModel):
         self._checked = False
         keep_student_keys(self)
 
-    def _build_terms(self, losses, teachers, probe_size):
+    def _build_terms(self, losses, teachers, probe_size, inherit):
         for name, spec in teachers.items():
             self.teachers[name] = construct(f'teacher {name!r}', Teacher, **spec)
             self.teachers[name].match_input_of(self.student)
+        if inherit is not None:
+            self._inheritance = Inheritance(inherit, self.student, self.teachers)
+            self._inheritance.apply(self.student)
         for name, spec in losses.items():
             if 'loss' not in name or '.' in name or name == 'loss':
                 raise ConfigError(
@@ -110,6 +128,13 @@ class Distiller(BaseModel):
             asking = [term.pairing for term in self.terms if term.teacher == name]
             tapped = {path for pairing in asking for path in pairing.teacher_outputs}
             teacher.prepare(torch.randn_like(images), tapped)
+
+    def init_weights(self) -> None:
+        """Initialise all weights, and let the student inherit again."""
+        super().init_weights()
+        if self._inheritance is not None:
+            self._inheritance.apply(self.student)
+            self._inheritance = None
 
     @property
     def terms(self) -> List[Term]:

@@ -54,7 +54,7 @@ class Term(nn.Module):
     ) -> None:
         super().__init__()
         self.name = name
-        self.teacher = _choose_teacher(name, teacher, teachers)
+        self.teacher = choose_teacher(name, teacher, teachers)
         self.schedule = Schedule.build(weight)
         self.loss = build_loss(name, type, arguments)
         source: Teacher = teachers[self.teacher]
@@ -264,7 +264,17 @@ def _shape_after(adapter, tensor):
     return tuple(shape)
 
 
-def _choose_teacher(name, wanted, teachers):
+def choose_teacher(name: str, wanted: Optional[str], teachers: dict) -> str:
+    """Return the name of the teacher that is asked: the only one, or that given.
+
+    Args:
+        name (str): Who asks, for the message.
+        wanted (str, optional): Its name in a config.
+        teachers (dict): The teachers by name.
+
+    Raises:
+        ConfigError: There is none of that name, or several and none is named.
+    """
     if wanted is None and len(teachers) == 1:
         return next(iter(teachers))
     if not isinstance(wanted, str) or wanted not in teachers:
