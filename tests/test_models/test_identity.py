@@ -236,16 +236,13 @@ class TestRefused:
         (extractor,) = roi_extractors(student)
         taps = Taps(student, [], 'student', [extractor])
         maps = (torch.zeros(2, 1, 4, 4),)
-        other = torch.tensor([[0.0, 0, 0, 8, 8]])
         rois = torch.tensor([[0.0, 0, 0, 8, 8], [image, 0, 0, 8, 8]])
-        calls = [Call((maps, each), {}, None, None) for each in (other, rois)]
-        taps[extractor].calls += calls
-        assert rois_of(taps, [extractor], 2)[0] is other
+        taps[extractor].calls.append(Call((maps, rois), {}, None, None, True))
         if fits:
-            assert rois_of(taps, [extractor], 2, call=1)[0] is rois
+            assert rois_of(taps, [extractor], 2)[0] is rois
         else:
             with pytest.raises(ConfigError, match='in a batch of 2'):
-                rois_of(taps, [extractor], 2, call=1)
+                rois_of(taps, [extractor], 2)
         with pytest.raises(ConfigError, match='of 2 images .* maps of 1'):
             rois_of(taps, [extractor], 1)
 

@@ -145,31 +145,35 @@ def rois_of(
     Raises:
         ConfigError: RoIs lie in other images, so that the teacher has no maps there.
     """
-    recorded = [taps[name].calls for name in extractors]
-    chosen = [calls[0].args[:2] if calls else (None, None) for calls in recorded]
-    for maps, rois in chosen:
-        if rois is not None:
-            _check_images(taps.model, maps[0], rois, images)
-    return [rois for _, rois in chosen]
+    recorded = [taps[name].calls[:1] for name in extractors]
+    for call in [call for calls in recorded for call in calls]:
+        _check_images(taps.model, call, images)
+    return [calls[0].args[1] if calls else None for calls in recorded]
 
 
-def _check_images(student, maps, rois, images):
-    if len(maps) != images:
+def _check_images(student, call, images):
+    maps, rois = call.args[:2]
+    whose = f'the RoIs of the student ({type(student).__name__})'
+    if len(maps[0]) != images:
+        why = (
+            'one of them makes several of an image, as a TridentNet does in training; '
+            'choose a student without branches, or as its teacher a TridentNet of as '
+            'many branches and test_branch_idx=-1'
+        )
+        if not call.gradients:
+            why += '; or a sampler (OHEM, PISA) asked first: compute losses with '
+            why += 'gradients'
         raise ConfigError(
-            f'the RoIs of the student ({type(student).__name__}) are of {len(maps)} '
-            f'images where the teacher has maps of {images}: one of them makes several '
-            'of an image, as a TridentNet does in training; choose a student without '
-            'branches, or as its teacher a TridentNet of as many branches and '
-            'test_branch_idx=-1.'
+            f'{whose} are of {len(maps[0])} images where the teacher has maps of '
+            f'{images}: {why}.'
         )
     # Of a tensor on a GPU, and of a fake one, nothing is read: that would wait.
     at_hand = type(rois) is Tensor and rois.device.type == 'cpu' and len(rois)
     if at_hand and not 0 <= rois[:, 0].min() <= rois[:, 0].max() < images:
         first, last = rois[:, 0].min().item(), rois[:, 0].max().item()
         raise ConfigError(
-            f'the RoIs of the student ({type(student).__name__}) are of images '
-            f'{first:.0f} to {last:.0f} in a batch of {images}; correct the class of '
-            'its RoI head.'
+            f'{whose} are of images {first:.0f} to {last:.0f} in a batch of {images}; '
+            'correct the class of its RoI head.'
         )
 
 
