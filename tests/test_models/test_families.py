@@ -124,13 +124,20 @@ class TestOneStage:
         data = model.data_preprocessor(detection_batch(), True)
         assert model(**data, mode='loss')['loss_head'].item() == pytest.approx(0)
 
-    def test_it_has_no_rois_for_a_two_stage_teacher(self):
-        on = dict(student='neck', teacher='roi_head.bbox_head.fc_cls')
-        with pytest.raises(ConfigError, match='samples no RoIs'):
+    @pytest.mark.parametrize(
+        'module, why',
+        [
+            ('bbox_head.fc_cls', 'samples no RoIs'),
+            ('mask_head.convs', 'RetinaNet. has no mask head'),
+        ],
+    )
+    def test_it_has_no_rois_for_a_two_stage_teacher(self, module, why):
+        on = dict(student='neck', teacher=f'roi_head.{module}')
+        with pytest.raises(ConfigError, match=why):
             Distiller(
                 retinanet(),
                 dict(loss_a=dict(type='SPLoss', on=on)),
-                teacher=dict(config=toy_detector(), **UNTRAINED),
+                teacher=dict(config=toy_detector('mask'), **UNTRAINED),
             )
 
 

@@ -136,8 +136,9 @@ class TestSamplersThatAskTheBoxHead:
             assert student.requires_grad and len(student)
             torch.testing.assert_close(student, teacher, rtol=0, atol=1e-5)
 
-    def test_without_gradients_nobody_can_tell(self, kind):
-        model = distiller(sampling(kind))
+    @pytest.mark.parametrize('on', ['roi.logits', f'{HEAD}.fc_cls'])
+    def test_without_gradients_nobody_can_tell(self, kind, on):
+        model = distiller(sampling(kind), on=on)
         with torch.no_grad(), pytest.raises(ConfigError, match='with gradients'):
             step(model)
 

@@ -28,7 +28,7 @@ def check_masks(model: nn.Module, role: str) -> None:
     from mmdet.models.roi_heads import CascadeRoIHead, StandardRoIHead
 
     known = StandardRoIHead._mask_forward, CascadeRoIHead._mask_forward
-    roi_head = model.roi_head
+    roi_head = getattr(model, 'roi_head', None)
     kind = type(roi_head)
     if not getattr(roi_head, 'with_mask', False):
         why = f'the {role} ({type(model).__name__}) has no mask head'
@@ -43,7 +43,12 @@ def check_masks(model: nn.Module, role: str) -> None:
 
 
 def mask_inputs_of(model: nn.Module) -> List[str]:
-    """Name the student's modules whose calls say on which RoIs its mask heads ran."""
+    """Name the student's modules whose calls say on which RoIs its mask heads ran.
+
+    Raises:
+        ConfigError: It has no mask heads, or runs them in its own way.
+    """
+    check_masks(model, 'student')
     named = stage_paths(model, 'mask_roi_extractor') + stage_paths(model, 'mask_head')
     if model.roi_head.share_roi_extractor:
         heads = stage_paths(model, 'bbox_head')
@@ -55,7 +60,11 @@ def mask_rois_of(taps: Taps) -> List[Optional[Tensor]]:
     """Return the RoIs ``(P, 5)`` of each stage that have an object.
 
     None stands for a stage that did not run.
+
+    Raises:
+        ConfigError: It has no mask heads.
     """
+    check_masks(taps.model, 'student')
     parts = ('mask_roi_extractor', 'mask_head', 'bbox_head')
     named = zip(*(stage_paths(taps.model, part) for part in parts))
     return [_rois_of_stage(taps, *names) for names in named]

@@ -17,7 +17,7 @@ from .mask_heads import (
     of_masks,
     run_mask_heads,
 )
-from .roi_calls import stage_paths
+from .roi_calls import head_call, stage_paths
 from .roi_heads import answer, check_answers
 from .run import Run
 
@@ -48,11 +48,12 @@ class TwoStage(Detection):
             check_masks(model, role)
 
     def inputs_of(self, model: nn.Module, path: str) -> List[str]:
-        """Name the student's RoI extractors, which get the RoIs."""
+        """Name the student's RoI extractors, which get the RoIs, and its heads."""
         if of_masks([path]):
-            check_masks(model, 'student')
             return mask_inputs_of(model)
-        return roi_extractors(model) if self.needs_late([path]) else []
+        if not self.needs_late([path]):
+            return []
+        return roi_extractors(model) + stage_paths(model, 'bbox_head')
 
     def late(
         self,
@@ -79,6 +80,8 @@ class TwoStage(Detection):
         boxes, masks = self._parts(paths)
         if boxes:
             extractors = roi_extractors(student.model)
+            for head in stage_paths(student.model, 'bbox_head'):
+                head_call(student, head)  # raises where more than one may train
             rois = rois_of(student, extractors, len(run.feats[0]))
             self._answer(run, boxes, chosen(rois))
         if masks:
@@ -155,17 +158,11 @@ def _check_images(student, call, images):
     maps, rois = call.args[:2]
     whose = f'the RoIs of the student ({type(student).__name__})'
     if len(maps[0]) != images:
-        why = (
-            'one of them makes several of an image, as a TridentNet does in training; '
-            'choose a student without branches, or as its teacher a TridentNet of as '
-            'many branches and test_branch_idx=-1'
-        )
-        if not call.gradients:
-            why += '; or a sampler (OHEM, PISA) asked first: compute losses with '
-            why += 'gradients'
         raise ConfigError(
             f'{whose} are of {len(maps[0])} images where the teacher has maps of '
-            f'{images}: {why}.'
+            f'{images}: one of them makes several of an image, as a TridentNet does in '
+            'training; choose a student without branches, or as its teacher a '
+            'TridentNet of as many branches and test_branch_idx=-1.'
         )
     # Of a tensor on a GPU, and of a fake one, nothing is read: that would wait.
     at_hand = type(rois) is Tensor and rois.device.type == 'cpu' and len(rois)
