@@ -2,7 +2,6 @@
 
 from typing import Optional, Sequence
 
-from mmdet.models import RPNHead
 from mmengine.visualization import Visualizer
 from torch import nn
 
@@ -86,7 +85,7 @@ def predicts_classes(network: nn.Module, path: str) -> bool:
     owners = ('.'.join(parts[:end]) for end in range(len(parts), 0, -1))
     modules = (network.get_submodule(owner) for owner in owners)
     head = next((module for module in modules if _num_classes(module)), None)
-    if head is None or isinstance(head, RPNHead):  # of any object
+    if head is None or parts[0] == 'rpn_head':  # of any object
         return False
     module = network.get_submodule(path)
     width = getattr(module, 'out_channels', getattr(module, 'out_features', None))

@@ -1,13 +1,12 @@
 """Which RoI heads answer about RoIs that are not their own, and what they need for it.
 
-A RoI head is known by its very class: one that inherits may feed its box heads
-otherwise. The identity test (:mod:`mmkd.identity`) has been passed by all in
-:data:`BESIDE`; nothing else is a reason to be there.
+A RoI head is known by its very class, that is by its package and name: one that
+inherits may feed its box heads otherwise. The identity test (:mod:`mmkd.identity`) has
+been passed by all in :data:`BESIDE`; nothing else is a reason to be there.
 """
 
 from typing import Callable, Dict, Sequence
 
-from mmdet.models import roi_heads as stock
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
@@ -38,25 +37,25 @@ def semantics_and_context(
 #: What ``_bbox_forward`` of a RoI head gets beside feature maps and RoIs, computed from
 #: the network's own maps. A class of another package whose ``_bbox_forward`` and
 #: ``loss`` feed the box heads as its base's do joins it so:
-#: ``BESIDE[MyRoIHead] = BESIDE[StandardRoIHead]``.
-BESIDE: Dict[type, Callable[[nn.Module, Sequence[Tensor]], Dict[str, Tensor]]] = {
-    stock.StandardRoIHead: nothing,
-    stock.DoubleHeadRoIHead: nothing,
-    stock.DynamicRoIHead: nothing,
-    stock.GridRoIHead: nothing,
-    stock.MaskScoringRoIHead: nothing,
-    stock.MultiInstanceRoIHead: nothing,
-    stock.PISARoIHead: nothing,
-    stock.PointRendRoIHead: nothing,
-    stock.TridentRoIHead: nothing,
-    stock.CascadeRoIHead: nothing,
-    stock.HybridTaskCascadeRoIHead: semantics,
-    stock.SCNetRoIHead: semantics_and_context,
+#: ``BESIDE['my_package.MyRoIHead'] = nothing``.
+BESIDE: Dict[str, Callable[[nn.Module, Sequence[Tensor]], Dict[str, Tensor]]] = {
+    'mmdet.StandardRoIHead': nothing,
+    'mmdet.DoubleHeadRoIHead': nothing,
+    'mmdet.DynamicRoIHead': nothing,
+    'mmdet.GridRoIHead': nothing,
+    'mmdet.MaskScoringRoIHead': nothing,
+    'mmdet.MultiInstanceRoIHead': nothing,
+    'mmdet.PISARoIHead': nothing,
+    'mmdet.PointRendRoIHead': nothing,
+    'mmdet.TridentRoIHead': nothing,
+    'mmdet.CascadeRoIHead': nothing,
+    'mmdet.HybridTaskCascadeRoIHead': semantics,
+    'mmdet.SCNetRoIHead': semantics_and_context,
 }
 #: Why others cannot.
-REFUSED: Dict[type, str] = {
-    stock.SparseRoIHead: 'it refines proposals of its own from stage to stage, so that '
-    'it has no answer about the RoIs of another detector',
+REFUSED: Dict[str, str] = {
+    'mmdet.SparseRoIHead': 'it refines proposals of its own from stage to stage, so '
+    'that it has no answer about the RoIs of another detector',
 }
 
 
@@ -70,18 +69,18 @@ def check_answers(model: nn.Module, role: str) -> None:
     Raises:
         ConfigError: It is not.
     """
-    kind = type(model.roi_head)
-    if kind in BESIDE:
+    name = _name(model.roi_head)
+    if name in BESIDE:
         return
     why = REFUSED.get(
-        kind,
+        name,
         'it is not among those that the identity test knows; where it feeds its box '
-        'heads as StandardRoIHead does, say so with BESIDE[CLASS] = '
-        f'BESIDE[StandardRoIHead] ({__name__}) and run tools/identity.py',
+        f'heads as StandardRoIHead does, say so with BESIDE[{name!r}] = nothing '
+        f'({__name__}) and run tools/identity.py',
     )
     raise ConfigError(
-        f'the {kind.__name__} of the {role} ({type(model).__name__}) cannot be '
-        f'compared: {why}; else compare modules in front of it, such as the neck.'
+        f'the {name.partition(".")[2]} of the {role} ({type(model).__name__}) cannot '
+        f'be compared: {why}; else compare modules in front of it, such as the neck.'
     )
 
 
@@ -95,8 +94,13 @@ def answer(
         feats (Sequence[Tensor]): The network's feature maps.
         rois (dict[int, Tensor]): RoIs ``(R, 5)`` by the stage that gets them.
     """
-    beside = BESIDE[type(roi_head)](roi_head, feats) if rois else {}
+    beside = BESIDE[_name(roi_head)](roi_head, feats) if rois else {}
     cascade = isinstance(roi_head.bbox_head, nn.ModuleList)
     for stage, stage_rois in rois.items():
         at = (stage,) if cascade else ()
         roi_head._bbox_forward(*at, feats, stage_rois, **beside)
+
+
+def _name(roi_head):
+    kind = type(roi_head)
+    return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'
