@@ -1,14 +1,15 @@
 """Which RoI heads answer about RoIs that are not their own, and what they need for it.
 
-A RoI head is known by its very class, that is by its package and name: one that
-inherits may feed its box heads otherwise. The identity test (:mod:`mmkd.identity`) has
-been passed by all in :data:`BESIDE`; nothing else is a reason to be there.
+A RoI head is known by its very class: one that inherits may feed its box heads
+otherwise. All in :data:`BESIDE` have passed the identity test (:mod:`mmkd.identity`);
+nothing else is a reason to be there.
 """
 
 from typing import Callable, Dict, Sequence
 
 from torch import Tensor, nn
 
+from mmkd.configs import type_of
 from mmkd.errors import ConfigError
 
 
@@ -35,9 +36,9 @@ def semantics_and_context(
 
 
 #: What ``_bbox_forward`` of a RoI head gets beside feature maps and RoIs, computed from
-#: the network's own maps. A class of another package whose ``_bbox_forward`` and
-#: ``loss`` feed the box heads as its base's do joins it so:
-#: ``BESIDE['my_package.MyRoIHead'] = nothing``.
+#: the network's own maps; by package and name of the class. One of another package
+#: whose ``_bbox_forward`` and ``loss`` feed the box heads as its base's do joins it so:
+#: ``BESIDE['package.MyRoIHead'] = BESIDE['mmdet.StandardRoIHead']``.
 BESIDE: Dict[str, Callable[[nn.Module, Sequence[Tensor]], Dict[str, Tensor]]] = {
     'mmdet.StandardRoIHead': nothing,
     'mmdet.DoubleHeadRoIHead': nothing,
@@ -69,18 +70,18 @@ def check_answers(model: nn.Module, role: str) -> None:
     Raises:
         ConfigError: It is not.
     """
-    name = _name(model.roi_head)
-    if name in BESIDE:
+    kind = _kind(model.roi_head)
+    if kind in BESIDE:
         return
     why = REFUSED.get(
-        name,
-        'it is not among those that the identity test knows; where it feeds its box '
-        f'heads as StandardRoIHead does, say so with BESIDE[{name!r}] = nothing '
-        f'({__name__}) and run tools/identity.py',
+        kind,
+        'how it feeds its box heads is unknown; where it does so as StandardRoIHead, '
+        f"say it with {__name__}.BESIDE[{kind!r}] = BESIDE['mmdet.StandardRoIHead'], "
+        'and test it with tools/identity.py',
     )
     raise ConfigError(
-        f'the {name.partition(".")[2]} of the {role} ({type(model).__name__}) cannot '
-        f'be compared: {why}; else compare modules in front of it, such as the neck.'
+        f'the {kind} of the {role} ({type(model).__name__}) cannot be '
+        f'compared: {why}; else compare modules in front of it, such as the neck.'
     )
 
 
@@ -94,13 +95,12 @@ def answer(
         feats (Sequence[Tensor]): The network's feature maps.
         rois (dict[int, Tensor]): RoIs ``(R, 5)`` by the stage that gets them.
     """
-    beside = BESIDE[_name(roi_head)](roi_head, feats) if rois else {}
+    beside = BESIDE[_kind(roi_head)](roi_head, feats) if rois else {}
     cascade = isinstance(roi_head.bbox_head, nn.ModuleList)
     for stage, stage_rois in rois.items():
         at = (stage,) if cascade else ()
         roi_head._bbox_forward(*at, feats, stage_rois, **beside)
 
 
-def _name(roi_head):
-    kind = type(roi_head)
-    return f'{kind.__module__.partition(".")[0]}.{kind.__name__}'
+def _kind(roi_head):
+    return type_of(dict(type=type(roi_head)))
