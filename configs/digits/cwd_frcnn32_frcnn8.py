@@ -6,5 +6,5 @@ model = dict(
     type='mmkd.Distiller',
     student=student,
     teacher=_base_.teacher,
-    losses=dict(loss_cwd=dict(type='CWDLoss', on='neck', tau=1.0, weight=1.0)),
+    losses=dict(loss_cwd=dict(type='CWDLoss', on='neck', tau=1.0, weight=10.0)),
 )

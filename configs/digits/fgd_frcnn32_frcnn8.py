@@ -11,10 +11,10 @@ model = dict(
         loss_fgd=dict(
             type='FGDLoss',
             on=on,
-            alpha=2.5e-4,
-            beta=1.25e-4,
-            gamma=2.5e-4,
-            lambda_=2.5e-6,
+            alpha=4e-4,
+            beta=2e-4,
+            gamma=3.3e-3,
+            lambda_=2.6e-4,
             weight=1.0,
         )
     ),

@@ -11,10 +11,10 @@ model = dict(
         loss_fgd=dict(
             type='FGDLoss',
             on=on,
-            alpha=1e-3,
-            beta=5e-4,
-            gamma=5e-4,
-            lambda_=5e-6,
+            alpha=8e-3,
+            beta=4e-3,
+            gamma=8e-3,
+            lambda_=6.6e-4,
             weight=1.0,
         )
     ),
