@@ -332,6 +332,36 @@ class TestTeacherEval:
             runner(tmp_path, hooks=[hook, record]).train()
         assert not record.rows
 
+    @pytest.fixture(params=['names', 'number'])
+    def foreign(self, request, tmp_path):
+        """A model with a teacher of other classes, of which features are compared."""
+        classes = 12 if request.param == 'number' else 10
+        network = toy_classifier(classes, width=12)
+        meta = dict(dataset_meta=dict(classes=tuple('klmnopqrst')))
+        meta = meta if request.param == 'names' else {}
+        path = tmp_path / 'foreign.pth'
+        torch.save(dict(state_dict=MODELS.build(network).state_dict(), meta=meta), path)
+        model = distiller()
+        model['losses'].pop('loss_lumi')
+        model['teacher'] = dict(config=network, checkpoint=str(path))
+        return model
+
+    def test_one_of_other_classes_teaches_features_unevaluated(
+        self, foreign, tmp_path, calls
+    ):
+        record, hook = Record(), dict(type='mmkd.TeacherEvalHook')
+        runner(tmp_path, foreign, epochs=1, hooks=[record, hook]).train()
+        assert len(record.rows) == 4 and not calls
+        (log,) = tmp_path.glob('*/*.log')
+        assert 'the teacher cannot be evaluated on the val set: ' in log.read_text()
+
+    def test_a_floor_that_one_of_other_classes_cannot_be_held_against(
+        self, foreign, tmp_path
+    ):
+        hook = dict(type='mmkd.TeacherEvalHook', floor={'toy/first': 0.0})
+        with pytest.raises(ConfigError, match='cannot be evaluated .* floor, or'):
+            runner(tmp_path, foreign, hooks=[hook]).train()
+
 
 def test_class_names_are_compared_before_the_first_step(tmp_path):
     weights = MODELS.build(toy_classifier(width=12)).state_dict()

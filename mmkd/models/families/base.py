@@ -50,9 +50,10 @@ class Family:
         for path in paths:
             find_module(model, path, role)
             if _part(path) not in self.parts:
+                there = [part for part in self.parts if hasattr(model, part)]
                 raise ConfigError(
                     f'the {role} ({type(model).__name__}) cannot be run up to {path!r} '
-                    f'alone; choose a module inside one of {", ".join(self.parts)}.'
+                    f'alone; choose a module inside one of {", ".join(there)}.'
                 )
 
     @property

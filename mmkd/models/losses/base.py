@@ -82,7 +82,8 @@ class DistillLoss(nn.Module):
             ConfigError: The loss cannot compare this.
         """
         self._fitted = True
-        check_shapes(self, inputs.where, inputs.student, inputs.teacher)
+        model = getattr(inputs.source, 'model', None)
+        check_shapes(self, inputs.where, inputs.student, inputs.teacher, model)
 
     def fit_to(self, student: Levels, teacher: Levels) -> 'DistillLoss':
         """Fit a loss that is used alone to examples of what it will compare.

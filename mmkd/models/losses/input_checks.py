@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
-from mmkd.registry import PAIRINGS
 
+from ..available import classifies, named_for
 from .levels import kind_of
 
 #: For messages, by number of dimensions.
@@ -31,6 +31,7 @@ def check_shapes(
     where: str,
     student: Sequence[Union[Tensor, tuple]],
     teacher: Sequence[Union[Tensor, tuple]],
+    model: Optional[nn.Module] = None,
 ) -> None:
     """Refuse sides that a loss cannot compare.
 
@@ -40,6 +41,8 @@ def check_shapes(
         student (Sequence[Tensor | tuple]): The student's tensors, one a level, or
             their shapes.
         teacher (Sequence[Tensor | tuple]): The teacher's.
+        model (nn.Module, optional): The teacher, where it is known: what it has is
+            advised.
 
     Raises:
         ConfigError: Dimensions, samples, levels or, if the loss needs them equal,
@@ -51,7 +54,7 @@ def check_shapes(
             kinds = ' or '.join(KINDS[rank] for rank in loss.ranks)
             raise ConfigError(
                 f'{where}: this loss compares {kinds}, got shape {shape}; choose '
-                f'{_what_has(loss.ranks[0])}.'
+                f'{_what_has(loss, model)}.'
             )
     if loss.pairs_levels and len(student) != len(teacher):
         raise ConfigError(
@@ -194,8 +197,9 @@ def _shapes(levels):
     return [tuple(getattr(level, 'shape', level)) for level in levels]
 
 
-def _what_has(rank):
-    PAIRINGS.import_from_location()  # a loss that is used alone has not
-    pairings = PAIRINGS.module_dict.items()
-    names = [f'on={name!r}' for name, kind in pairings if kind.rank == rank]
-    return ', '.join([*names, *filter(None, [MODULES.get(rank)])])
+def _what_has(loss, model):
+    names, rank = named_for(loss, model), loss.ranks[0]
+    pools = rank != 2 or model is None or classifies(model)
+    if rank in MODULES and pools and not set(LABELS) & set(loss.needs):
+        names.append(MODULES[rank])
+    return ', '.join(names) or 'a loss that compares what these are, say FitNetLoss'

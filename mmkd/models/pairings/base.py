@@ -4,6 +4,9 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from torch import Tensor, nn
 
+from mmkd.errors import ConfigError
+
+from ..available import named_for
 from ..families import family_of
 from ..taps import Taps
 
@@ -51,7 +54,7 @@ class Pairing:
     #: How many dimensions its tensors have, see :attr:`.DistillLoss.ranks`; None where
     #: that hangs on the modules.
     rank: Optional[int] = None
-    #: Whether labels can come with the comparison.
+    #: Whether labels come with the comparison.
     has_labels = False
     #: Whether columns are classes, or boxes of classes: these have to agree.
     of_classes = False
@@ -93,6 +96,15 @@ class Pairing:
         Raises:
             ConfigError: The loss needs labels and none come.
         """
+        if self.has_labels or not needs_labels(loss):
+            return
+        known = named_for(loss, student)
+        come = ', '.join(known) or f'nothing that a {type(student).__name__} has'
+        choose = 'one of these, or ' if known else ''
+        raise ConfigError(
+            f'{name}: {type(loss).__name__} needs labels, which come with {come}, not '
+            f'with {self.describe()}; choose {choose}a loss without (FitNetLoss).'
+        )
 
     def check(self, student: Taps, teacher: Taps) -> None:
         """Refuse, before training, networks that cannot be compared so.

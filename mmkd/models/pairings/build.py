@@ -9,6 +9,7 @@ from mmkd.construct import construct
 from mmkd.errors import ConfigError
 from mmkd.registry import PAIRINGS
 
+from ..available import UnsuitedError, what_there_is
 from ..taps import find_module
 from .base import Pairing
 from .modules import ModulePairing
@@ -56,9 +57,11 @@ def build_pairing(
                 f'on: unknown pairing {name!r}; known: {", ".join(known)}.'
             )
         adapter = options.pop('adapter', None)
-        pairing = construct(
-            f'on={name!r}', known[name], name, student, teacher, **options
-        )
+        where = f'on={name!r}'
+        try:
+            pairing = construct(where, known[name], name, student, teacher, **options)
+        except UnsuitedError as error:
+            raise ConfigError(f'{error}; {what_there_is(student, teacher)}.') from None
         return pairing, adapter
     paths = _listed(options.pop('student'))
     teacher_paths = _listed(options.pop('teacher', paths))

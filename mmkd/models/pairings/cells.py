@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import PAIRINGS
 
+from ..available import UnsuitedError
 from ..losses.checks import one_of
 from ..losses.numerics import promoted
 from ..taps import Taps
@@ -135,9 +136,9 @@ def check_scales(name: str, scales: Sequence[int]) -> List[int]:
 def _classifier(model, role):
     """Name the one linear layer of a head."""
     if not hasattr(model, 'head') or not hasattr(model, 'backbone'):
-        raise ConfigError(
+        raise UnsuitedError(
             "on='cells.logits' needs a backbone and a head, which the "
-            f"{role} ({type(model).__name__}) has not; choose on='logits'."
+            f'{role} ({type(model).__name__}) has not'
         )
     layers = {
         f'head.{path}': layer

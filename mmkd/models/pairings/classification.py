@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 from mmkd.registry import PAIRINGS
 
+from ..available import UnsuitedError
 from ..taps import Taps
 from .base import Aligned, Pairing
 from .single_label import check_single_label
@@ -47,8 +48,8 @@ class ClassificationPairing(Pairing):
         for role, model in dict(student=student, teacher=teacher).items():
             _check_predictions(name, model, role)
         if modules is None:
-            modules = [_logits_module(student, 'student')]
-        logits = _logits_module(teacher, 'teacher')
+            modules = [_logits_module(name, student, 'student')]
+        logits = _logits_module(name, teacher, 'teacher')
         super().__init__(name, student, teacher, modules, [logits])
         mixes = getattr(student.data_preprocessor, 'batch_augments', None)
         self.mixes = mixes is not None
@@ -99,11 +100,11 @@ def _check_predictions(name, model, role):
     check_single_label(f'on={name!r}', model, ['head'], role)
 
 
-def _logits_module(model, role):
+def _logits_module(name, model, role):
     head = getattr(model, 'head', None)
     if head is not None and 'target' in inspect.signature(head.forward).parameters:
         raise ConfigError(
-            f"on='logits': the {type(head).__name__} of the {role} changes the logit "
+            f'on={name!r}: the {type(head).__name__} of the {role} changes the logit '
             'of the label while it trains, so that its logits are not what those of '
             "another network are; compare features, such as 'neck'."
         )
@@ -112,8 +113,7 @@ def _logits_module(model, role):
     if hasattr(model, 'model') and not hasattr(model, 'backbone'):
         # mmpretrain's wrappers of timm and Hugging Face: logits come out whole.
         return 'model'
-    raise ConfigError(
-        f"on='logits' needs a classifier, but the {role} ({type(model).__name__}) has "
-        'no classification head; for a detector choose another pairing '
-        f'({", ".join(PAIRINGS.module_dict)}) or a module.'
+    raise UnsuitedError(
+        f'on={name!r} needs a classifier, but the {role} ({type(model).__name__}) has '
+        'no classification head'
     )

@@ -6,12 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
-from mmkd.registry import PAIRINGS
 
 from ..guards import predicts_classes
 from ..losses.checks import one_of
 from ..taps import Taps
-from .base import Aligned, Pairing, needs_labels
+from .base import Aligned, Pairing
 
 RESIZE = ('student', 'teacher')
 
@@ -48,17 +47,6 @@ class ModulePairing(Pairing):
         self.of_classes = any(predicts_classes(teacher, path) for path in teacher_paths)
         if resize is not None:
             self.resize = one_of(self.describe(), 'resize', resize, RESIZE)
-
-    def check_labels(self, student: nn.Module, loss: nn.Module, name: str) -> None:
-        """Refuse losses that need labels: features have none."""
-        if needs_labels(loss):
-            known = [
-                name for name, kind in PAIRINGS.module_dict.items() if kind.has_labels
-            ]
-            raise ConfigError(
-                f'{name}: {type(loss).__name__} needs labels, which come with '
-                f'{", ".join(known)}, not with modules ({self.describe()}).'
-            )
 
     def check(self, student: Taps, teacher: Taps) -> None:
         """Refuse to resize what does not come level by level."""

@@ -60,6 +60,7 @@ class RoIPairing(StagesPairing):
         owner = f'on={name!r}'
         one_of(owner, 'select', select, SELECT)
         self.boxes = name == 'roi.boxes'
+        self.has_labels = not self.boxes
         self.select = 'fg' if self.boxes else select
         self.conf = share(owner, 'conf', conf)
         self.background = flag(owner, 'background', background)
@@ -87,6 +88,7 @@ class RoIPairing(StagesPairing):
 
     def check_labels(self, student: nn.Module, loss: nn.Module, name: str) -> None:
         """Refuse labels that point at a background column which is left out."""
+        super().check_labels(student, loss, name)
         if needs_labels(loss) and not self.background and self.select != 'fg':
             raise ConfigError(
                 f'{name}: {type(loss).__name__} needs the label of every RoI, but '

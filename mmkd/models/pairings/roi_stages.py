@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
+from ..available import UnsuitedError
 from ..families.roi_calls import head_call, stage_paths
 from ..taps import Call, Taps
 from .base import Pairing
@@ -93,10 +94,9 @@ def _heads(name, model, role, part):
     roi_head = getattr(model, 'roi_head', None)
     if getattr(roi_head, part, None) is None:
         what = 'mask head' if part == 'mask_head' else 'box head'
-        raise ConfigError(
+        raise UnsuitedError(
             f'on={name!r} needs a two-stage detector, but the {role} '
-            f'({type(model).__name__}) has no {what}; for a classifier use '
-            "on='logits'."
+            f'({type(model).__name__}) has no {what}'
         )
     return stage_paths(model, part)
 
