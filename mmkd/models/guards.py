@@ -85,8 +85,8 @@ def predicts_classes(network: nn.Module, path: str) -> bool:
     owners = ('.'.join(parts[:end]) for end in range(len(parts), 0, -1))
     modules = (network.get_submodule(owner) for owner in owners)
     head = next((module for module in modules if _num_classes(module)), None)
-    if head is None or parts[0] == 'rpn_head':  # of any object
-        return False
+    if head is None or 'rpn' in f'{parts[0]} {type(head).__name__}'.lower():
+        return False  # of any object, whatever it is
     module = network.get_submodule(path)
     width = getattr(module, 'out_channels', getattr(module, 'out_features', None))
     classes = {_num_classes(head), _num_classes(head) + 1}  # with a background

@@ -46,6 +46,7 @@ FEATURES = [
     (toy_classifier, 'backbone.layer3'),
     (toy_detector, 'neck'),
     (toy_detector, 'rpn_head'),
+    (toy_detector, 'rpn_head.rpn_cls'),
     (toy_detector, 'roi_head.bbox_head.shared_fcs.0'),
     (retinanet, 'neck'),
     (retinanet, 'bbox_head.cls_convs.0.conv'),

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
-from ..available import classifies, named_for
 from .levels import kind_of
 
 #: For messages, by number of dimensions.
@@ -198,6 +197,9 @@ def _shapes(levels):
 
 
 def _what_has(loss, model):
+    # A loss that is used alone needs no other package until it is used wrongly.
+    from ..available import classifies, named_for
+
     names, rank = named_for(loss, model), loss.ranks[0]
     pools = rank != 2 or model is None or classifies(model)
     if rank in MODULES and pools and not set(LABELS) & set(loss.needs):
