@@ -12,7 +12,7 @@ in how :mod:`mmkd.models.families` runs the teacher, or in what a pairing lines 
 
 import copy
 from contextlib import ExitStack
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -21,13 +21,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from mmkd.configs import build_model, student_of
+from mmkd.configs import build_model, input_size_of, student_of
 from mmkd.models import Distiller
 from mmkd.models.image_size import size_of
 from mmkd.models.taps import Taps
 from mmkd.testing import classification_batch, detection_batch
 
-#: Height and width of the images, where the network has none of its own.
+#: Side of the images, where the network has none of its own.
 SIZE = 128
 #: Largest difference, of the largest value.
 TOLERANCE = 1e-5
@@ -63,7 +63,7 @@ def twins(cfg: Config, on: Sequence) -> Distiller:
         student=cfg.model,
         teacher=copy.deepcopy(dict(teacher, allow_untrained=True)),
         losses=losses,
-        probe_size=None,
+        probe_size=size_for(cfg),
     )
     distiller = build_model(cfg)
     with torch.no_grad():
@@ -85,17 +85,28 @@ def offered(model: dict) -> List[str]:
     return [features, *heads, *rois]
 
 
-def batch_for(model: nn.Module) -> dict:
+def size_for(cfg: Config) -> Optional[int]:
+    """Return the side of a classifier's images; a detector takes smaller ones, too."""
+    size = input_size_of(cfg) if student_of(cfg.model).get('head') else None
+    return size and max(size)
+
+
+def batch_for(model: nn.Module, size: Optional[int] = None) -> dict:
     """Make two images, of different sizes for a detector, with all that it trains on.
 
-    These are boxes, masks, proposals and a map of two classes.
+    Args:
+        model (nn.Module): A classifier, or a detector, which gets boxes, masks,
+            proposals and a map of two classes.
+        size (int, optional): The side of the images, see :func:`size_for`. Defaults to
+            what the model says, else to 128.
     """
+    size = size or max(size_of(model) or (SIZE,))
     if hasattr(model, 'head'):
-        size, _ = size_of(model) or (SIZE, SIZE)
-        return classification_batch(2, model.head.num_classes, size)
+        classes = getattr(model.head, 'num_classes', 2)
+        return classification_batch(2, classes, size)
     known = [getattr(module, 'num_classes', 5) for module in model.modules()]
     classes = min(count for count in known if count > 0)  # -1: it classifies nothing
-    batch = detection_batch(classes=classes, size=SIZE, masks=model.with_mask)
+    batch = detection_batch(classes=classes, size=size, masks=model.with_mask)
     for sample in batch['data_samples']:
         boxes = sample.gt_instances.bboxes
         sample.ignored_instances = sample.gt_instances[:0]

@@ -123,12 +123,13 @@ def _with_few_rows(cfg):
 def _tried(cfg: Config, on: Sequence[str]) -> Dict[str, str]:
     import torch
 
-    from mmkd.identity import batch_for, misfits, twins
+    from mmkd.identity import batch_for, misfits, size_for, twins
 
     torch.manual_seed(0)
     try:
         distiller = twins(cfg, on)
-        found = misfits(distiller, batch_for(distiller.student))
+        batch = batch_for(distiller.student, size_for(cfg))
+        found = misfits(distiller, batch)
     except MMKDError as error:
         return dict.fromkeys(on, _said_by(error) or f'refused: {error}')
     except Exception as error:
@@ -141,11 +142,12 @@ def _tried(cfg: Config, on: Sequence[str]) -> Dict[str, str]:
 
 def _alone(cfg: Config) -> Optional[Exception]:
     """Return why a stock model cannot train even without a teacher."""
-    from mmkd.identity import batch_for
+    from mmkd.identity import batch_for, size_for
 
     try:
         model = build_model(cfg)
-        model(**model.data_preprocessor(batch_for(model), True), mode='loss')
+        batch = batch_for(model, size_for(cfg))
+        model(**model.data_preprocessor(batch, True), mode='loss')
     except Exception as error:
         return error
     return None
