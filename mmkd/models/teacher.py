@@ -26,6 +26,10 @@ class Teacher:
     shares the network and never moves it: a copy that was moved, and then asked, takes
     a network of its own.
 
+    It sees the student's images with its own input statistics. They are padded further
+    where its preprocessor pads to multiples (``pad_size_divisor``) that the student's
+    does not keep to; of maps, what shows the student's images is compared.
+
     Args:
         config (str | dict): Path or ``package::path`` of an OpenMMLab config, or the
             config itself as a dict with ``model``, or that model's dict.
@@ -38,9 +42,6 @@ class Teacher:
         input_size (int | Sequence[int], optional): Height and width to which the
             student's batch is resized for it (bilinear, antialiased); of a detector
             features alone can be compared then. Defaults to those of the student's.
-
-    Images are padded further where its preprocessor pads to multiples of more pixels
-    than the student's (``pad_size_divisor``).
 
     Raises:
         ConfigError: The config cannot be read or built, or the form does not fit.

@@ -480,8 +480,9 @@ class TestGradientRatiosOf:
 
     def test_a_frozen_student(self):
         model = MODELS.build(distiller()).train()
+        losses = losses_of(model)
         model.student.requires_grad_(False)
-        assert ratios_of(model, losses_of(model)) == {}
+        assert ratios_of(model, losses) == {}
 
     def test_models_without_distillation_and_other_outputs(self):
         stock = MODELS.build(toy_classifier()).train()
