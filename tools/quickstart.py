@@ -111,6 +111,7 @@ def shrink(cfg: Config, args: argparse.Namespace) -> None:
     loop.max_iters, loop.val_interval = scaled(loop.max_iters), loop.max_iters
     cfg.default_hooks.checkpoint.interval = scaled(100)
     warmup.end = decay.begin = scaled(warmup.end) - 1
+    decay.end = loop.max_iters
     for loss in cfg.model.get('losses', {}).values():
         if isinstance(loss.weight, dict):
             loss.weight.warmup_iters = scaled(loss.weight.warmup_iters)

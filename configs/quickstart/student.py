@@ -5,3 +5,5 @@ teacher = dict(
     checkpoint='work_dirs/quickstart/teacher/iter_1600.pth',
 )
 train_cfg = dict(max_iters=400, val_interval=100)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].end = 400

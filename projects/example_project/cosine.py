@@ -6,9 +6,6 @@ model = dict(
     _delete_=True,
     type='mmkd.Distiller',
     student=student,
-    teacher=dict(
-        config='configs/quickstart/teacher.py',
-        checkpoint='work_dirs/quickstart/teacher/iter_1600.pth',
-    ),
+    teacher=_base_.teacher,
     losses=dict(loss_cosine=dict(type='CosineLoss', on='roi.logits', weight=2.0)),
 )

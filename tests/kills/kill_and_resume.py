@@ -52,7 +52,7 @@ def detector(out, folder):
         'model.teacher.allow_untrained=True',
         'model.losses.loss_luminet.weight.warmup_iters=8',
         'model.losses.loss_neck.type=FitNetLoss',
-        'model.losses.loss_neck.on=neck',
+        'model.losses.loss_neck.on=backbone',
         'train_cfg.max_iters=14',
         'train_cfg.val_interval=4',
         'train_dataloader.batch_size=2',

@@ -87,7 +87,7 @@ UNTRAINED = [
     'model.teacher.allow_untrained=True',
     # Losses alternate with a feature loss, so that there is something to strip.
     'model.losses.loss_neck.type=FitNetLoss',
-    'model.losses.loss_neck.on=neck',
+    'model.losses.loss_neck.on=backbone',
 ]
 
 
@@ -168,7 +168,7 @@ def test_inspect_shows_what_will_be_distilled(data):
         'as the student',
         'roi.logits: roi_head.bbox_head',
         '2x11',
-        'ConvAdapter, 2,112',
+        'ConvAdapter, 288',
         'weight(value=1.0, warmup_iters=100)',
     ):
         assert part in printed, printed
