@@ -89,22 +89,25 @@ def two_stage_configs() -> Iterator[str]:
 
 
 def verdicts(cfg: Config, on: Sequence[str]) -> Dict[str, str]:
-    """Return a verdict for each of what a config's model is to compare.
-
-    The shrunken model has to be right; where it is not, the model as it is says why.
-    """
+    """Return a verdict for each of what a config's model is to compare."""
     from mmkd.identity import offered
-    from mmkd.testing import shrink
 
     on, whole = on or offered(cfg.model), _with_few_rows(cfg)
+    found = _small_or_whole(whole, on)
+    if len(on) > 1 and set(found.values()) != {'right'}:
+        return {each: _small_or_whole(whole, [each])[each] for each in on}
+    return found
+
+
+def _small_or_whole(cfg, on):
+    """Try the shrunken model, and where it is not right let the whole one say why."""
+    from mmkd.testing import shrink
+
     with suppress(Exception):  # not all can be shrunken
-        small = _tried(shrink(whole), on)
+        small = _tried(shrink(cfg), on)
         if set(small.values()) == {'right'}:
             return small
-    found = _tried(whole, on)
-    if len(on) > 1 and set(found.values()) != {'right'}:
-        return {each: _tried(whole, [each])[each] for each in on}
-    return found
+    return _tried(cfg, on)
 
 
 def _with_few_rows(cfg):
