@@ -98,6 +98,11 @@ class Schedule:
                 raise ConfigError(
                     f'weight: {name} must be a whole number of at least 0, {got(time)}.'
                 )
+        if stop == 0:
+            raise ConfigError(
+                'weight: stop=0 switches the loss off before it begins; leave stop, or '
+                'the loss, out.'
+            )
         if warmup_epochs and warmup_iters:
             raise ConfigError('weight: give warmup_epochs or warmup_iters, not both.')
         moves = shape in ('linear', 'cosine')

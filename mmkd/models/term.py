@@ -182,6 +182,12 @@ class Term(nn.Module):
                 f'{type(self.loss).__name__} has no value for each row; choose a loss '
                 'that has, such as KDLoss.'
             )
+        if self.pairing.of_pixels and self.loss.compares_pairs:
+            raise ConfigError(
+                f'{self.name}: {type(self.loss).__name__} compares each row with each, '
+                f'and rows of {self.pairing.describe()} are pixels, too many for any '
+                'memory; choose a loss of single rows, such as KDLoss.'
+            )
         self.pairing.check_labels(student, self.loss, self.name)
 
     def _check_resize(self):
@@ -223,7 +229,7 @@ class Term(nn.Module):
             _check_finite(value, [*leaves, *self.parameters()], where)
 
     def _make_adapter(self, shape, wanted, where):
-        if self.pairing.of_classes and self._adapter is None:
+        if self.pairing.of_classes and self._adapter in (None, 'auto'):
             _check_columns(shape, wanted, where)
         if self._adapter == 'auto' and not self.loss.adapts:
             return nn.Identity()

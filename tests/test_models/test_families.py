@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from mmkd.configs import load_config
+from mmkd.configs import build_model, load_config
 from mmkd.errors import ConfigError
 from mmkd.models import Distiller
 from mmkd.models.families import Family, Run, family_of
@@ -148,8 +148,25 @@ def test_a_transformers_head_is_refused_and_its_features_are_not():
 
     with pytest.raises(ConfigError, match="'bbox_head' alone; .* backbone, neck"):
         distiller(detr, dict(loss_a=dict(type='FitNetLoss', on='bbox_head')))
-    model = distiller(detr, dict(loss_a=dict(type='FitNetLoss', on='neck')))
-    assert model.distill['loss_a'].shapes == [((2, 256, 4, 4),) * 2]
+    losses = {f'loss_{k}': dict(type=f'{k}Loss', on='neck') for k in ('FitNet', 'FGD')}
+    model = distiller(detr, losses)
+    assert model.distill['loss_FitNet'].shapes == [((2, 256, 4, 4),) * 2]
+
+
+@pytest.mark.parametrize(
+    'path',
+    [
+        'deformable_detr/deformable-detr_r50_16xb2-50e_coco',
+        'solo/solo_r50_fpn_1x_coco',
+        'mask2former/mask2former_r50_8xb2-lsj-50e_coco',
+        'rpn/rpn_r50_fpn_1x_coco',
+    ],
+)
+def test_samples_of_any_detector_have_boxes(path):
+    with torch.device('meta'):
+        model = build_model(load_config(f'mmdet::{path}.py'))
+    samples = family_of(model).samples(torch.zeros(2, 3, 64, 96))
+    assert [sample.gt_instances.bboxes.shape for sample in samples] == [(1, 4)] * 2
 
 
 class TestRun:

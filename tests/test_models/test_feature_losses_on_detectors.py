@@ -11,10 +11,10 @@ from mmengine.registry import MODELS
 from mmengine.runner import save_checkpoint
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmkd.checkpoints import EXTRAS
 from mmkd.configs import load_config
 from mmkd.models import Distiller
 from mmkd.testing import detection_batch, shrink
+from mmkd.weight_names import EXTRAS
 
 FPN = [f'neck.fpn_convs.{level}.conv' for level in range(4)]
 PAFPN = [f'neck.out_convs.{level}.conv' for level in range(3)]

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import MODELS
 from mmengine.visualization import Visualizer
 
-from mmkd.errors import CheckpointError
+from mmkd.errors import CheckpointError, ConfigError
 from mmkd.models import Distiller
 from mmkd.models.guards import predicts_classes
 from mmkd.testing import (
@@ -101,3 +101,12 @@ def test_a_backbone_that_says_it_has_none():
     network.backbone = torch.nn.Linear(2, 2)
     network.backbone.num_classes = -1
     assert not predicts_classes(network, 'backbone')
+
+
+@pytest.mark.parametrize('on', ['roi_head.bbox_head.fc_cls', 'roi_head.bbox_head'])
+def test_no_adapter_is_inferred_between_other_numbers_of_classes(on):
+    """Where no checkpoint names classes their number does; features have adapters."""
+    teacher = dict(config=toy_detector(classes=7), allow_untrained=True)
+    losses = dict(loss_it=dict(type='FitNetLoss', on=on))
+    with pytest.raises(ConfigError, match='of the same classes'):
+        Distiller(toy_detector(classes=5), losses, teacher=teacher)

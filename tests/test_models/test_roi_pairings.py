@@ -510,6 +510,11 @@ class TestMasks:
             torch.testing.assert_close(student, teacher, rtol=0, atol=1e-5)
         assert losses['loss_it'].item() == pytest.approx(0, abs=1e-6)
 
+    @pytest.mark.parametrize('kind', ['RKD', 'SP', 'PKT', 'MLKD'])
+    def test_pixels_are_too_many_to_be_compared_with_each_other(self, kind):
+        with pytest.raises(ConfigError, match='rows of roi.masks.* are pixels'):
+            distiller(network('mask'), loss_it=dict(type=f'{kind}Loss', on='roi.masks'))
+
     def test_an_agnostic_teacher(self):
         teacher = network('mask')
         teacher.roi_head.mask_head.class_agnostic = True

@@ -131,6 +131,11 @@ def test_what_is_no_number_is_refused(spec, name):
         Schedule.build(spec)
 
 
+def test_what_never_begins_is_refused():
+    with pytest.raises(ConfigError, match='before it begins'):
+        Schedule.build(dict(value=1.0, stop=0))
+
+
 def test_a_whole_number_may_be_written_as_a_power_of_ten():
     assert Schedule(warmup_iters=1e3)(at(iter=499)) == 0.5
 

@@ -8,13 +8,24 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
+from mmkd.registry import FAMILIES
 
 from .base import Family
 from .run import Run
 
 
+@FAMILIES.register_module()
 class Detection(Family):
-    """A detector of mmdet: its samples have boxes, its heads take feature maps."""
+    """Any detector of mmdet, up to its neck: its samples have boxes.
+
+    A subclass knows the heads, which take feature maps.
+    """
+
+    @classmethod
+    def fits(cls, model: nn.Module) -> bool:
+        """Whether it is, or inherits from, a detector of mmdet."""
+        kinds = (kind.__module__ for kind in type(model).__mro__)
+        return any(name.startswith('mmdet.models.detectors') for name in kinds)
 
     def check(self, model: nn.Module, paths: Sequence[str], role: str) -> None:
         """Refuse heads that do not run on feature maps alone, too."""

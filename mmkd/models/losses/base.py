@@ -2,14 +2,14 @@
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from mmkd.errors import ConfigError
 
-from .input_checks import check_needs, check_shapes, check_weights
+from .input_checks import check_fitted, check_needs, check_shapes, check_weights
 from .levels import Levels, LossInputs, listed, spread
 from .numerics import full_precision, mean_of, promoted
 
@@ -36,6 +36,8 @@ class DistillLoss(nn.Module):
     needs: Tuple[str, ...] = ()
     #: Whether it compares samples with each other, so that one alone says nothing.
     over_batch = False
+    #: Whether it compares each with each, so that its memory grows with their square.
+    compares_pairs = False
     #: Whether all processes of a distributed run take part in each value. Such a loss
     #: compares empty selections too, so that none waits for another.
     synchronises = False
@@ -54,6 +56,8 @@ class DistillLoss(nn.Module):
     #: Whether each level of the student has one of the teacher's to go with. Where not,
     #: :meth:`compare_levels` is overridden and :attr:`adapts` is False.
     pairs_levels = True
+    #: Whether what it learns is another for each level.
+    learns_by_level = False
     #: Whether levels are summed, as the authors of some losses do, or averaged.
     sum_levels = False
 
@@ -62,6 +66,9 @@ class DistillLoss(nn.Module):
         #: What the last value is made of, for the log: scalars without gradient.
         self.parts: Dict[str, Tensor] = {}
         self._fitted = False
+        #: Shapes of both sides that what it learns was made for; None of a loss that
+        #: learns nothing, or is in a Distiller, which has tried it.
+        self._fitted_to: Optional[Tuple[List[tuple], List[tuple]]] = None
 
     @property
     def weighs_rows(self) -> bool:
@@ -157,6 +164,8 @@ class DistillLoss(nn.Module):
         if not self._fitted:
             self._fit_unasked(student, teacher)
         check_shapes(self, type(self).__name__, student, teacher)
+        if self._fitted_to is not None:
+            check_fitted(self, self._fitted_to, student, teacher)
         check_needs(self, student, targets, side)
         if weights is not None or divisor is not None:
             weights = spread(self, 'weights', weights, len(student))
@@ -235,14 +244,19 @@ class DistillLoss(nn.Module):
         raise NotImplementedError(f'{type(self).__name__} has neither compare nor rows')
 
     def _fit_alone(self, student, teacher):
-        shapes = ([tuple(level.shape) for level in side] for side in (student, teacher))
+        shapes = tuple(
+            [tuple(level.shape) for level in side] for side in (student, teacher)
+        )
         inputs = LossInputs(type(self).__name__, *shapes, (), (), None)
+        before = len(list(self.parameters()))
         try:
             with torch.random.fork_rng(devices=[]):
                 self.fit(inputs)
         except ConfigError:
             self._fitted = False  # what a subclass refuses has passed here before
             raise
+        if len(list(self.parameters())) > before:
+            self._fitted_to = shapes
 
     def _fit_unasked(self, student, teacher):
         # A copy first, so that nothing is left of what is refused.

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor
 
+from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss
 from .checks import flag, positive
 from .kd_loss import kd_loss
+from .levels import LossInputs
 
 EPS = 1e-5  # batch norm's
 
@@ -67,6 +69,20 @@ class CWDLoss(DistillLoss):
         super().__init__()
         self.tau = positive('CWDLoss', 'tau', tau)
         self.standardise = flag('CWDLoss', 'standardise', standardise)
+
+    def fit(self, inputs: LossInputs) -> None:
+        """Refuse maps of a single pixel, in which nothing is anywhere else.
+
+        The coarsest of several levels may have one.
+        """
+        super().fit(inputs)
+        if all(shape[2:] == (1, 1) for shape in inputs.student):
+            raise ConfigError(
+                f'{inputs.where}: the maps have a single pixel, shape '
+                f'{inputs.student[0]}, so that this loss, which says where a channel '
+                'is active, learns nothing; compare an earlier module, or features '
+                'with FitNetLoss.'
+            )
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`cwd_loss`."""

@@ -127,7 +127,7 @@ class FGDLoss(DistillLoss):
     """
 
     ranks = (4,)
-    sum_levels = True
+    sum_levels = learns_by_level = True
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Checks of what a loss is to compare."""
 
 import math
-from typing import Dict, Optional, Sequence, Union
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError
 
 from .levels import kind_of
+from .numerics import promoted
 
 #: For messages, by number of dimensions.
 KINDS = {
@@ -82,6 +83,43 @@ def check_shapes(
                 "such as on='neck' with FitNetLoss, the background of a detector too, "
                 'or models of more classes.'
             )
+
+
+def check_fitted(
+    loss: nn.Module,
+    fitted: Tuple[Sequence[tuple], Sequence[tuple]],
+    student: Sequence[Tensor],
+    teacher: Sequence[Tensor],
+) -> None:
+    """Refuse what a loss that learns was not made for.
+
+    Args:
+        loss (DistillLoss): The loss.
+        fitted (tuple): Shapes of student's and teacher's levels that it was fitted to.
+        student (Sequence[Tensor]): The student's tensors, one a level.
+        teacher (Sequence[Tensor]): The teacher's.
+
+    Raises:
+        ConfigError: Levels, channels or precision are others.
+    """
+    own, got = (
+        [[shape[1:2] for shape in side] for side in sides]
+        for sides in (fitted, map(_shapes, (student, teacher)))
+    )
+    if not loss.learns_by_level:
+        own = [side[:1] * len(levels) for side, levels in zip(own, got)]
+    if own != got:
+        raise ConfigError(
+            f'{type(loss).__name__} was fitted to shapes {fitted[0]} of the student and'
+            f' {fitted[1]} of the teacher, and gets {_shapes(student)} and '
+            f'{_shapes(teacher)}; make another for other levels or channels.'
+        )
+    parameter, given = next(loss.parameters()), promoted(student[0]).dtype
+    if parameter.dtype != given:
+        raise ConfigError(
+            f'{type(loss).__name__} learns in {parameter.dtype} and gets {given}; '
+            'move it with .to(dtype), or give it the precision that it was fitted to.'
+        )
 
 
 def check_needs(

@@ -5,6 +5,7 @@ from typing import Callable
 import torch
 from torch import Tensor, nn
 
+from mmkd.errors import ConfigError
 from mmkd.registry import MODELS
 
 from .base import DistillLoss
@@ -82,7 +83,7 @@ class MGDLoss(DistillLoss):
     """
 
     ranks = (4,)
-    sum_levels = True
+    sum_levels = learns_by_level = True
 
     def __init__(
         self, alpha: float = 2e-5, masked: float = 0.65, mask: str = 'pixel'
@@ -90,6 +91,11 @@ class MGDLoss(DistillLoss):
         super().__init__()
         self.alpha = positive('MGDLoss', 'alpha', alpha)
         self.masked = share('MGDLoss', 'masked', masked)
+        if masked == 1:
+            raise ConfigError(
+                'MGDLoss: masked=1 hides all of the student, which then learns nothing;'
+                ' give a share below 1.'
+            )
         self.mask = one_of('MGDLoss', 'mask', mask, tuple(MASKS))
         self.generators = nn.ModuleList()
 

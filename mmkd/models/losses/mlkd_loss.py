@@ -88,7 +88,7 @@ class MLKDLoss(DistillLoss):
             0.5.
     """
 
-    over_batch = True
+    over_batch = compares_pairs = True
     ranks = (2,)
     of_classes = True
     least_columns = 2

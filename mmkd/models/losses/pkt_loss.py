@@ -56,7 +56,7 @@ class PKTLoss(DistillLoss):
     ranks = (2,)
     least_columns = 2
     adapts = False
-    over_batch = True
+    over_batch = compares_pairs = True
 
     def __init__(self, eps: float = 1e-7) -> None:
         super().__init__()

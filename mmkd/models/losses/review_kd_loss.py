@@ -67,7 +67,7 @@ class ReviewKDLoss(DistillLoss):
 
     ranks = (4, 2)
     adapts = False
-    sum_levels = True
+    sum_levels = learns_by_level = True
 
     def __init__(self, mid_channels: int = 512) -> None:
         super().__init__()

@@ -75,7 +75,7 @@ class RKDLoss(DistillLoss):
 
     ranks = (2,)
     adapts = False
-    over_batch = True
+    over_batch = compares_pairs = True
 
     def __init__(
         self, distance_weight: float = 25.0, angle_weight: float = 50.0

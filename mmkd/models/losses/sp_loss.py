@@ -43,7 +43,7 @@ class SPLoss(DistillLoss):
 
     least_columns = 2
     adapts = False
-    over_batch = True
+    over_batch = compares_pairs = True
 
     def compare(self, student: Tensor, teacher: Tensor, target=None) -> Tensor:
         """See :func:`sp_loss`."""

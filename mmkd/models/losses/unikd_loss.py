@@ -107,6 +107,7 @@ class UniKDLoss(DistillLoss):
     least_columns = 2
     adapts = False
     pairs_levels = False
+    learns_by_level = True
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from .build import build_inside
 INHERITED = (
     'needs',
     'over_batch',
+    'compares_pairs',
     'synchronises',
     'of_classes',
     'least_columns',

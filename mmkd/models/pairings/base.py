@@ -60,6 +60,8 @@ class Pairing:
     of_classes = False
     #: Whether there are many rows of a single image.
     many_rows = False
+    #: Whether rows are pixels: too many for a loss that compares each with each.
+    of_pixels = False
     #: Whether rows come with weights or a divisor.
     weighs_rows = False
 

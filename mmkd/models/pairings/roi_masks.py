@@ -24,8 +24,8 @@ class RoIMasksPairing(StagesPairing):
     Rows are ``(P * H * W, 2)``, RoI by RoI, and row by row in it; the target is 0 where
     the mask target is foreground and 1 where it is not. So :class:`.KDLoss` is binary
     cross-entropy less the teacher's entropy, and any loss of rows can be taken. There
-    are some hundred times as many as RoIs: too many to be compared with each other, as
-    :class:`.MLKDLoss` does.
+    are some hundred times as many as RoIs: a loss that compares each row with each is
+    refused.
 
     Args:
         name (str): ``'roi.masks'``.
@@ -37,6 +37,8 @@ class RoIMasksPairing(StagesPairing):
     Raises:
         ConfigError: The detectors cannot be compared so.
     """
+
+    of_pixels = True
 
     def __init__(
         self, name: str, student: nn.Module, teacher: nn.Module, stages: Stages = None

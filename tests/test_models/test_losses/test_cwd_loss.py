@@ -94,7 +94,8 @@ class TestStandardise:
 
     def test_a_single_pixel_is_a_zero(self):
         student = draw((1, 5, 1, 1)).requires_grad_()
-        value = CWDLoss(standardise=True)(student, draw((1, 5, 1, 1), seed=1))
+        sides = (standardised(maps) for maps in (student, draw((1, 5, 1, 1), seed=1)))
+        value = cwd_loss(*sides)
         value.backward()
         assert value == 0 and not student.grad.any()
 
@@ -128,3 +129,10 @@ def test_adapters_with_a_bias_and_without(bias):
 def test_a_bias_that_is_none():
     with pytest.raises(ConfigError, match='ConvAdapter: bias must be True or False'):
         ConvAdapter(3, 4, bias='False')
+
+
+def test_where_there_is_one_place_alone_there_is_nothing_to_learn():
+    single, small = draw((2, 5, 1, 1)), draw((2, 5, 2, 1))
+    with pytest.raises(ConfigError, match='a single pixel'):
+        CWDLoss()(single, single)
+    assert CWDLoss()([small, single], [small.flip(2), single]) > 0

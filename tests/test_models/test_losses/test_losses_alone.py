@@ -225,6 +225,19 @@ class TestWhatLearns:
             wanted = torch.float64 if dtype == torch.float64 else torch.float32
             assert {parameter.dtype for parameter in loss.parameters()} == {wanted}
 
+    def test_compares_nothing_but_what_it_was_fitted_to(self, name):
+        """A level more had been left out, other channels were a bare error."""
+        loss = ready(name)
+        student, teacher = draw(name)
+        beside = given(name)
+        if loss.learns_by_level:
+            with pytest.raises(ConfigError, match='was fitted to'):
+                loss([student] * 2, [teacher] * 2, **beside)
+        with pytest.raises(ConfigError, match='was fitted to'):
+            loss(student[:, :-1], teacher[:, : student.size(1) - 1], **beside)
+        with pytest.raises(ConfigError, match='learns in'):
+            loss(student.float(), teacher.float(), **beside)
+
     def test_starts_from_torchs_random_numbers(self, name):
         if name == 'AEKTLoss':
             return  # from the identity

@@ -96,11 +96,11 @@ class TestOracles:
         assert torch.equal(reached, wanted)
 
     def test_all_hidden_teaches_the_student_nothing(self):
-        loss = build(masked=1.0)
-        student = draw().requires_grad_()
-        loss(student, draw(seed=1)).backward()
+        student, generate = draw().requires_grad_(), build().generators[0]
+        mask = draw_mask(student, 1.0)
+        mgd_loss.mgd_loss(student, draw(seed=1), mask, generate).backward()
         assert not student.grad.any()
-        assert loss.generators[0][2].bias.grad.any()
+        assert generate[2].bias.grad.any()
 
     def test_is_not_divided_by_pixels_and_channels_but_by_images(self):
         student, teacher = draw().abs(), draw(seed=1)
@@ -131,6 +131,7 @@ def test_each_level_has_its_generator_and_levels_are_summed():
     [
         (dict(alpha=0), 'alpha must be a number above 0'),
         (dict(masked=1.2), 'masked must be from 0 to 1'),
+        (dict(masked=1), 'masked=1 hides all'),
         (dict(mask='patch'), "mask must be one of .*'pixel', 'channel'"),
     ],
 )
