@@ -40,7 +40,7 @@ def twins(cfg: Config, on: Sequence) -> Distiller:
     """Make a Distiller whose teacher is the student, with equal weights.
 
     They are random: also biases, scales and all else that begins as a constant, under
-    which whole branches may be zero.
+    which whole branches may be zero. Batch norms have seen a batch.
 
     Args:
         cfg (Config): A stock one, or a Distiller's, of which the student is taken.
@@ -51,7 +51,7 @@ def twins(cfg: Config, on: Sequence) -> Distiller:
         ConfigError: It is refused.
     """
     cfg = copy.deepcopy(cfg)
-    cfg.model = student_of(cfg.model)
+    cfg.model, size = student_of(cfg.model), size_for(cfg)
     known = ('model', 'default_scope', 'data_preprocessor')
     teacher = dict(config={key: cfg[key] for key in known if key in cfg})
     losses = {
@@ -63,16 +63,32 @@ def twins(cfg: Config, on: Sequence) -> Distiller:
         student=cfg.model,
         teacher=copy.deepcopy(dict(teacher, allow_untrained=True)),
         losses=losses,
-        probe_size=size_for(cfg),
+        probe_size=size,
     )
     distiller = build_model(cfg)
     with torch.no_grad():
         for weight in distiller.student.parameters():
             if not _varies(weight):
                 weight.add_(0.1 * torch.randn_like(weight))
+    _settle(distiller.student, batch_for(distiller.student, size))
     weights = distiller.student.state_dict()
     distiller.teachers['teacher'].model.load_state_dict(weights)
     return distiller
+
+
+@torch.no_grad()
+def _settle(model, batch):
+    """Let batch norms know what they get: without it deep networks overflow at rest."""
+    if not hasattr(model, 'backbone'):
+        return
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
+    model.extract_feat(model.data_preprocessor(batch, True)['inputs'])
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
 
 
 def offered(model: dict) -> List[str]:

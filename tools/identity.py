@@ -27,7 +27,7 @@ from mmengine.config import Config
 from mmkd.configs import build_model, load_model_config
 from mmkd.engine import arguments
 from mmkd.engine.launch import run
-from mmkd.errors import ConfigError, MMKDError, first_line
+from mmkd.errors import ConfigError, first_line
 
 #: Said by what is not installed.
 NOT_INSTALLED = 'needs the compiled mmcv', 'No module named', 'pip install'
@@ -133,7 +133,7 @@ def _tried(cfg: Config, on: Sequence[str]) -> Dict[str, str]:
         distiller = twins(cfg, on)
         batch = batch_for(distiller.student, size_for(cfg))
         found = misfits(distiller, batch)
-    except MMKDError as error:
+    except ConfigError as error:
         return dict.fromkeys(on, _said_by(error) or f'refused: {error}')
     except Exception as error:
         alone = _alone(cfg)
