@@ -22,6 +22,7 @@ def setup() -> None:
     mmcv_ext.install()
     after_import('mmcv', versions.check_fit)
     after_import('mmcv.ops.sync_bn', _build_alone)
+    after_import('mmengine.registry', _name_as_student)
     after_import('mmengine.runner', _load_safely)
     after_import('mmengine.fileio', _write_whole)
     after_import('mmengine.config', _dump_whole)
@@ -32,6 +33,12 @@ def _build_alone() -> None:
     from mmkd.compat import sync_bn
 
     sync_bn.install()
+
+
+def _name_as_student() -> None:
+    from mmkd.compat import student_names
+
+    student_names.install()
 
 
 def _load_safely() -> None:

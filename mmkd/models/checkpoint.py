@@ -3,7 +3,7 @@
 from mmengine.logging import print_log
 from torch import nn
 
-from mmkd.errors import CheckpointError
+from mmkd.errors import CheckpointError, ConfigError
 from mmkd.misfit import misfit
 from mmkd.weight_names import EXTRAS
 
@@ -22,7 +22,16 @@ def keep_student_keys(distiller: nn.Module) -> None:
     Args:
         distiller (nn.Module): A module with the children ``student`` and
             ``distill``.
+
+    Raises:
+        ConfigError: The student has a part of the name ``distill``.
     """
+    if EXTRAS.rstrip('.') in distiller.student._modules:
+        raise ConfigError(
+            f'the student ({type(distiller.student).__name__}) has a module named '
+            f'{EXTRAS.rstrip(".")!r}, under which what the losses learn is saved; '
+            'give it another name.'
+        )
     distiller._register_state_dict_hook(_save)
     distiller._register_load_state_dict_pre_hook(_load, with_module=True)
 

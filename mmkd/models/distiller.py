@@ -1,5 +1,6 @@
 """The Distiller: an ordinary MMEngine model that trains a student."""
 
+import copy
 from contextlib import ExitStack
 from typing import Dict, List, Optional, Sequence, Union
 
@@ -128,6 +129,18 @@ class Distiller(BaseModel):
             asking = [term.pairing for term in self.terms if term.teacher == name]
             tapped = {path for pairing in asking for path in pairing.teacher_outputs}
             teacher.prepare(torch.randn_like(images), tapped)
+
+    def as_student(self) -> nn.Module:
+        """Return the student with all that is trained, by the names in checkpoints.
+
+        What builds optimizers sees this, so that rules by name are the student's. What
+        the losses learn is its child ``distill``; without losses it is the student.
+        """
+        if not len(self.distill):
+            return self.student
+        shown = copy.copy(self.student)  # of the same parameters
+        shown._modules = dict(self.student._modules, distill=self.distill)
+        return shown
 
     def init_weights(self) -> None:
         """Initialise all weights, and let the student inherit again."""
