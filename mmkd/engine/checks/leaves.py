@@ -58,14 +58,14 @@ def packs(source: Dataset) -> bool:
 def sample_of(source: Dataset):
     """Return the first sample of a data set, which stays as it is.
 
-    A step of its pipeline may remember what it saw.
+    A step of its pipeline may remember what it saw, and may give None now and then, for
+    which the data set takes another sample.
     """
     if not is_stock(source):
         return source[0]
     source = copy.copy(source)
     source.pipeline = copy.deepcopy(source.pipeline)
-    # A wrapper's own pipeline goes on where the one inside of it ends.
-    return source[0] if _held(source) else source.prepare_data(0)
+    return source[0]
 
 
 def _held(dataset):

@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from mmkd.engine.checks.opening import check_contents
 from mmkd.errors import DataError
-from mmkd.registry import DATASETS
+from mmkd.registry import DATASETS, TRANSFORMS
 
 NAN = float('nan')
 
@@ -163,3 +163,27 @@ def test_data_that_configs_share_are_looked_at_once():
     BUILT.clear()
     check_contents([classifier([0, 1]), classifier([0, 1]), classifier([1, 0])])
     assert len(BUILT) == 2
+
+
+@TRANSFORMS.register_module()
+class NoneAtFirst:
+    """A step that drops samples, as RTMDet's does that crops all boxes away."""
+
+    def __init__(self, times):
+        self.left = times
+
+    def __call__(self, results):
+        self.left -= 1
+        return None if self.left >= 0 else results
+
+
+@pytest.mark.parametrize('times', [1, 3, 4])
+def test_what_a_pipeline_drops_is_drawn_again(coco, times):
+    cfg = coco()
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline.insert(0, dict(type='mmkd.NoneAtFirst', times=times))
+    dataset.max_refetch = 3
+    if times == 4:  # it would end training as well
+        assert 'Cannot find valid image after 3' in refusal(cfg)
+    else:
+        check_contents([cfg])
