@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +50,12 @@ def tensors(value: Any) -> List[Tensor]:
 
 
 class Call(NamedTuple):
-    """One recorded call; ``versions`` are those of the output's tensors then.
+    """One recorded call; ``tensors`` are those of its output, of these ``versions``.
 
-    They are None inside of what ``torch.compile`` traces: a graph's outputs have
-    versions of their own, which tell nothing of changes in place. The dry run, which is
-    never compiled, has looked for these.
+    Both are as they were then: the loss of a head may exchange what is in the list that
+    it put out. Versions are None inside of what ``torch.compile`` traces: a graph's
+    outputs have versions of their own, which tell nothing of changes in place. The dry
+    run, which is never compiled, has looked for these.
 
     ``args`` and ``kwargs`` are kept only where asked for: they would keep feature
     maps alive that nothing compares. ``gradients`` says whether gradients were recorded
@@ -68,6 +69,7 @@ class Call(NamedTuple):
     versions: Optional[List[int]]
     gradients: bool
     about: tuple = ()
+    tensors: Sequence[Tensor] = ()
 
 
 class Tap:
@@ -106,10 +108,11 @@ class Tap:
 
     def record(self, module, args, kwargs, output) -> None:
         """Take one call; a forward hook."""
+        put_out = tensors(output)
         if _is_compiling():
             versions = None
         else:
-            versions = [tensor._version for tensor in tensors(output)]
+            versions = [tensor._version for tensor in put_out]
         if not self.inputs:
             args, kwargs = (), {}
         gradients = torch.is_grad_enabled()
@@ -117,7 +120,8 @@ class Tap:
             if not gradients:
                 return
             self.calls.clear()
-        call = Call(args, kwargs, output, versions, gradients, self.about)
+        about = self.about
+        call = Call(args, kwargs, output, versions, gradients, about, put_out)
         self.calls.append(call)
 
     def calls_about(self, about: tuple = ()) -> List[Call]:
@@ -142,10 +146,10 @@ class Tap:
             )
         kept = []
         for call in calls:
-            put_out = tensors(call.output)
-            if call.versions not in (None, [tensor._version for tensor in put_out]):
+            now = [tensor._version for tensor in call.tensors]
+            if call.versions not in (None, now):
                 raise ConfigError(self._in_place())
-            kept += map(self._cropped, put_out)
+            kept += map(self._cropped, call.tensors)
         if not kept:
             raise ConfigError(
                 f'the {self.role} module {self.name!r} puts out no tensor.'
@@ -172,11 +176,18 @@ class Tap:
         return tensor[:, :, :height, :width]
 
     def _in_place(self):
-        parent = self.name.rpartition('.')[0] or 'the module around it'
+        parent = self.name.rpartition('.')[0]
+        inside = [f'{self.name}.{child}' for child, _ in self.module.named_children()]
+        if parent:
+            instead = f'that later module or {parent!r}'
+        elif inside:
+            instead = f'that later module, or one in it: {", ".join(inside)},'
+        else:
+            instead = 'that later module'
         return (
             f'the output of the {self.role} module {self.name!r} was changed in place '
             'by a later module (an in-place ReLU or addition), so its recorded value '
-            f'is gone; tap that later module or {parent!r} instead.'
+            f'is gone; tap {instead} instead.'
         )
 
 

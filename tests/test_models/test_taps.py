@@ -82,6 +82,57 @@ def test_a_value_overwritten_in_place_is_refused():
         taps['0'].outputs()
 
 
+class Head(nn.Module):
+    """Exchanges what is in the list that it put out, as FSAF's loss does."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return [self.layer(x)]
+
+    def loss(self, x):
+        outputs = self(x)
+        outputs[0] = outputs[0].clamp(min=1)
+        return outputs[0].sum()
+
+
+def test_a_list_that_changes_later_is_as_it_was_put_out():
+    model = nn.ModuleDict(dict(head=Head()))
+    with Taps(model, ['head', 'head.layer'], 'student') as taps:
+        model['head'].loss(torch.ones(3, 4))
+    (output,) = taps['head'].outputs()
+    assert output is taps['head.layer'].outputs()[0]
+
+
+class InPlace(nn.Module):
+    """Overwrites what modules at the top and below it put out."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.body = nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4))
+
+    def forward(self, x):
+        return self.body(self.stem(x).relu_()).relu_()
+
+
+@pytest.mark.parametrize(
+    'name, advice',
+    [
+        ('stem', 'tap that later module instead'),
+        ('body', 'that later module, or one in it: body.0, instead'),
+        ('body.0', "that later module or 'body' instead"),
+    ],
+)
+def test_what_is_advised_in_place_of_such_a_module_exists(name, advice):
+    model = InPlace()
+    with Taps(model, [name], 'student') as taps:
+        model(torch.ones(3, 4))
+    with pytest.raises(ConfigError, match=advice):
+        taps[name].outputs()
+
+
 def test_a_module_that_was_not_called_is_named():
     with Taps(net(), ['2'], 'teacher') as taps:
         pass
