@@ -38,9 +38,15 @@ def frozen_network(
         checkpoint's classes.
 
     Raises:
-        ConfigError: The config cannot be read or has no model.
+        ConfigError: The config cannot be read or has no model, or there is a prefix
+            without a checkpoint.
         CheckpointError: The checkpoint cannot be read or does not fit.
     """
+    if prefix and checkpoint is None:
+        raise ConfigError(
+            f'{whose}: prefix={prefix!r} is what names in its checkpoint begin with, '
+            'but it has none; give checkpoint=PATH or URL, or leave prefix out.'
+        )
     model, classes = build_network(config, whose), None
     if checkpoint is not None:
         about = ', '.join(filter(None, (type(model).__name__, source)))

@@ -6,7 +6,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd.errors import ConfigError
+from mmkd.errors import ConfigError, about
 
 from .taps import find_module
 from .teacher import Teacher
@@ -83,8 +83,9 @@ def _parsed(spec) -> Tuple[List[str], object]:
 
 def _compare(path, student, teacher) -> Tuple[Dict[str, Tensor], List[str]]:
     """Return what agrees in a module by the student's names, and what does not."""
-    own = find_module(student, path, 'student')
-    other = find_module(teacher, path, 'teacher')
+    with about('inherit'):
+        own = find_module(student, path, 'student')
+        other = find_module(teacher, path, 'teacher')
     kinds = _other_kinds(own, other)
     if '' in kinds:
         raise ConfigError(

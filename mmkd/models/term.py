@@ -1,5 +1,6 @@
 """One entry of ``losses=dict(...)``: what is compared, how, and with what weight."""
 
+import inspect
 from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Dict, List, Optional, Sequence, Union
@@ -7,6 +8,7 @@ from typing import Dict, List, Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
+from mmkd.construct import registered
 from mmkd.errors import ConfigError
 
 from .adapters import LevelAdapters, build_adapter
@@ -21,6 +23,9 @@ from .schedule import Schedule
 from .side_information import SIDE_INFORMATION
 from .taps import Taps
 from .teacher import Teacher
+
+#: What ``on=`` says of modules, and no loss takes.
+OF_MODULES = ('adapter', 'resize')
 
 
 class Term(nn.Module):
@@ -56,6 +61,7 @@ class Term(nn.Module):
         self.name = name
         self.teacher = choose_teacher(name, teacher, teachers)
         self.schedule = Schedule.build(weight)
+        _check_place(name, type, arguments)
         self.loss = build_loss(name, type, arguments)
         source: Teacher = teachers[self.teacher]
         # Where sizes have to agree, they do not if the teacher sees another one.
@@ -102,6 +108,7 @@ class Term(nn.Module):
         for level, tensor in enumerate(tensors):
             at = f'{where}, level {level}' if len(tensors) > 1 else where
             target = wanted_shapes[level] if self.loss.pairs_levels else shapes[level]
+            at += _padding(source, shapes[level], target)
             adapter = self._make_adapter(shapes[level], target, at).to(tensor)
             self.adapters.append(adapter)
             adapted.append(_shape_after(adapter, tensor))
@@ -234,6 +241,30 @@ class Term(nn.Module):
         if self._adapter == 'auto' and not self.loss.adapts:
             return nn.Identity()
         return build_adapter(shape, wanted, where, self._adapter) or nn.Identity()
+
+
+def _check_place(name, kind, arguments):
+    """Refuse beside a loss's own arguments what belongs to its modules."""
+    own = inspect.signature(registered(name, kind, 'Loss'))
+    for key in [key for key in OF_MODULES if key in arguments]:
+        try:
+            own.bind_partial(**{key: arguments[key]})
+        except TypeError:
+            raise ConfigError(
+                f'{name}: {key}={arguments[key]!r} belongs to the modules that are '
+                f'compared; give on=dict(student=..., teacher=..., {key}=...).'
+            ) from None
+
+
+def _padding(source, shape, wanted):
+    """Say that maps are of other sizes where the teacher's images alone are padded."""
+    divisor = source.renormalise.divisor
+    if divisor == 1 or source.input_size is not None or shape[2:] == wanted[2:]:
+        return ''
+    return (
+        f", with the teacher's images padded to multiples of {divisor} (give both one "
+        'pad_size_divisor, if that is why)'
+    )
 
 
 def _shapes(tensors):

@@ -242,7 +242,7 @@ FCOS = dict(
     'inherit, sentence',
     [
         (['bbox_head'], "student's bbox_head is a RetinaHead and the .* a FCOSHead"),
-        (['necks'], "student .* has no module 'necks'; closest: neck"),
+        (['necks'], "inherit: the student .* has no module 'necks'; closest: neck"),
         (['neck'], r'neck \(FPN\) no tensor agrees .*32x.* and 48x.*; leave it out'),
         ([], 'inherit must be a list of modules'),
         ([3], 'inherit must be a list of modules'),

@@ -307,10 +307,40 @@ def _(tmp_path):
     classifier(dict(type='FitNetLoss', on=on))
 
 
+@case('an adapter beside the type', r'adapter=.* modules .*on=dict\(student=.*adapter=')
+def _(tmp_path):
+    classifier(dict(type='FitNetLoss', on='neck', adapter=dict(type='LinearAdapter')))
+
+
+@case(
+    'resize beside the type', r"resize='teacher' belongs .*on=dict\(student=.*resize="
+)
+def _(tmp_path):
+    classifier(dict(type='PKDLoss', on='backbone.layer4', resize='teacher'))
+
+
+@case('a prefix of no checkpoint', r"prefix='teacher\.' .* give checkpoint=PATH or URL")
+def _(tmp_path):
+    classifier(prefix='teacher.')
+
+
 @case('spatial mismatch', r'layer1 and backbone\.layer2\).*differ in size')
 def _(tmp_path):
     on = dict(student='backbone.layer1', teacher='backbone.layer2')
     classifier(dict(type='FitNetLoss', on=on))
+
+
+@case('maps of images that are padded for one', r'multiples of 24 .*pad_size_divisor')
+def _(tmp_path):
+    config = toy_classifier()
+    config.data_preprocessor.pad_size_divisor = 24
+    loss = dict(type='FitNetLoss', on='backbone.layer4')
+    Distiller(
+        toy_classifier(),
+        dict(loss_map=loss),
+        teacher=dict(config=config, allow_untrained=True),
+        probe_size=32,
+    )
 
 
 @case('another number of levels', 'puts out 4 tensors and the teacher 5')

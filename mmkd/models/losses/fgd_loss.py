@@ -1,5 +1,6 @@
 """FGD: objects and background apart, and the relations of all pixels."""
 
+from numbers import Real
 from typing import Tuple
 
 from torch import Tensor, nn
@@ -197,7 +198,7 @@ def _check_images(needs, boxes, sizes, count):
     if (
         not _are_lists(boxes, sizes, count=count)
         or any(not isinstance(own, Tensor) or own.shape[1:] != (4,) for own in boxes)
-        or any(not _are_lists(size, count=2) or min(size) <= 0 for size in sizes)
+        or not all(_are_lists(size, count=2) and _are_lengths(*size) for size in sizes)
     ):
         raise ConfigError(
             f'FGDLoss: {needs[0]} must be a tensor (G, 4), and {needs[1]} height and '
@@ -208,3 +209,7 @@ def _check_images(needs, boxes, sizes, count):
 
 def _are_lists(*values, count):
     return all(isinstance(v, (list, tuple)) and len(v) == count for v in values)
+
+
+def _are_lengths(*values):
+    return all(isinstance(value, Real) and value > 0 for value in values)

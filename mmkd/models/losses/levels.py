@@ -34,7 +34,7 @@ def listed(loss: nn.Module, name: str, levels: Levels) -> List[Tensor]:
     """Return the levels of a side; a tensor is one.
 
     Raises:
-        ConfigError: They are no tensors, or none.
+        ConfigError: They are no tensors of floating point, or none.
     """
     every = [levels] if isinstance(levels, Tensor) else levels
     if not isinstance(every, (list, tuple)) or not every or not _are_tensors(every):
@@ -42,6 +42,13 @@ def listed(loss: nn.Module, name: str, levels: Levels) -> List[Tensor]:
             f'{type(loss).__name__}: {name} must be a tensor, or a list of one for '
             f'each level, got {kind_of(levels)}.'
         )
+    for level in every:
+        if not level.is_floating_point():
+            raise ConfigError(
+                f'{type(loss).__name__}: {name} must be of floating point, got a '
+                f'tensor of {level.dtype}; give what a network computes, before it is '
+                'rounded or compared.'
+            )
     return list(every)
 
 

@@ -291,6 +291,8 @@ def test_each_level_has_its_contexts_and_levels_are_summed():
         (BOXES, [(80, 112), (80, 0)]),
         (BOXES, [(80, 112, 3), (80, 112, 3)]),
         (BOXES, (80, 112)),
+        (BOXES, [('80', '112'), ('80', '112')]),
+        (BOXES, [(80, 112), (None, None)]),
         (torch.zeros(2, 4), SIZES),
         (5, SIZES),
     ],
