@@ -17,6 +17,10 @@ class ConfigError(MMKDError, ValueError):
     """A config asks for something that does not exist or does not fit."""
 
 
+class MisfitError(ConfigError):
+    """Student and teacher put out other numbers of tensors, or other shapes."""
+
+
 class CheckpointError(MMKDError, RuntimeError):
     """A checkpoint is missing, damaged, untrusted or of another model."""
 

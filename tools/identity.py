@@ -4,10 +4,12 @@
 Each config's model teaches itself for a step on two small images. Of what it offers to
 compare the tool prints
 
-    right      equal, with a gradient, and all rows that its own loss trains on
+    right      equal, with a gradient in each row, all rows and labels that its own loss
+               trains on, and what the teacher says changes with its weights
     refused    by the sentence below
     needs      what is not installed
     stock      the model cannot train alone either
+    untested   values grow over all bounds, however small the weights are
     wrong      none of these, and then the tool fails
 
     python tools/identity.py mmdet::htc/htc_r50_fpn_1x_coco.py
@@ -20,17 +22,25 @@ from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from mmkd.configs import build_model, load_model_config
+from mmkd.configs import build_model, load_model_config, student_alone
 from mmkd.engine import arguments
 from mmkd.engine.launch import run
-from mmkd.errors import ConfigError, first_line
+from mmkd.errors import (
+    ConfigError,
+    MisfitError,
+    MMKDError,
+    NonFiniteLossError,
+    first_line,
+)
 
 #: Said by what is not installed.
 NOT_INSTALLED = 'needs the compiled mmcv', 'No module named', 'pip install'
+#: Factors of all weights: the next where values are not finite.
+SCALES = 1.0, 0.1
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,13 +60,12 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     logging.disable(logging.WARNING)  # of weights, which are meant to be random
+    cfgs = (_loaded(path, args.cfg_options) for path in _paths(args))
+    if args.configs or args.on:
+        cfgs = list(cfgs)  # what is wrong with one is said before the first is tried
+        _check_given(args, [cfg for _, cfg in cfgs])
     wrong, seen = 0, set()
-    for path in args.configs or two_stage_configs():
-        try:
-            cfg = load_model_config(path, args.cfg_options)
-        except ConfigError as error:
-            print(f'{path}\n    refused  {error}', flush=True)
-            continue
+    for path, cfg in cfgs:
         if not args.configs and repr(cfg.model) in seen:
             continue  # the same model on another schedule
         seen.add(repr(cfg.model))
@@ -75,6 +84,37 @@ def main() -> None:
             f'{wrong} of these comparisons are wrong; correct how the family runs the '
             'teacher, or what the pairing lines up, or refuse them there.'
         )
+
+
+def _paths(args):
+    return args.configs or two_stage_configs()
+
+
+def _loaded(path, options) -> Tuple[str, Config]:
+    cfg = load_model_config(path, options)
+    cfg.model = student_alone(cfg.model)
+    return path, cfg
+
+
+def _check_given(args, cfgs: Sequence[Config]) -> None:
+    """Refuse options that no model takes, and names of what none has."""
+    from mmkd.models.pairings import build_pairing
+    from mmkd.registry import PAIRINGS
+
+    unknown = [name for name in args.on or () if name not in PAIRINGS.module_dict]
+    for cfg in cfgs:
+        if not (unknown or args.cfg_options):
+            return
+        try:
+            model = build_model(cfg)
+        except ConfigError as error:
+            if args.cfg_options and not _said_by(error):
+                raise
+            return  # its verdict says why
+        modules = dict(model.named_modules())
+        unknown = [name for name in unknown if name not in modules]
+    for name in unknown:
+        build_pairing(name, model, model)  # says what there is
 
 
 def two_stage_configs() -> Iterator[str]:
@@ -128,19 +168,37 @@ def _tried(cfg: Config, on: Sequence[str]) -> Dict[str, str]:
 
     from mmkd.identity import batch_for, misfits, size_for, twins
 
-    torch.manual_seed(0)
-    try:
-        distiller = twins(cfg, on)
-        batch = batch_for(distiller.student, size_for(cfg))
-        found = misfits(distiller, batch)
-    except ConfigError as error:
-        return dict.fromkeys(on, _said_by(error) or f'refused: {error}')
-    except Exception as error:
-        alone = _alone(cfg)
-        stock = f'stock: it cannot train alone, {first_line(alone)}' if alone else ''
-        wrong = stock or f'wrong: {first_line(error)}'
-        return dict.fromkeys(on, _said_by(alone or error) or wrong)
-    return {each: _of_misfits(found[f'loss_{i}']) for i, each in enumerate(on)}
+    for scale in SCALES:
+        torch.manual_seed(0)
+        try:
+            distiller = twins(cfg, on, scale)
+            batch = batch_for(distiller.student, size_for(cfg))
+            found = misfits(distiller, batch)
+        except NonFiniteLossError:
+            continue
+        except Exception as error:
+            return dict.fromkeys(on, _why(cfg, error))
+        return {each: _of_misfits(found[f'loss_{i}']) for i, each in enumerate(on)}
+    return dict.fromkeys(on, 'untested: not finite')
+
+
+def _why(cfg: Config, error: Exception) -> str:
+    """Return the verdict where nothing could be compared."""
+    if _said_by(error) or _is_refusal(error):
+        return _said_by(error) or f'refused: {error}'
+    alone = _alone(cfg)
+    if alone is not None:
+        stock = f'stock: it cannot train alone, {first_line(alone)}'
+        return _said_by(alone) or stock
+    said = error if isinstance(error, MMKDError) else first_line(error)
+    return f'wrong: {said}'
+
+
+def _is_refusal(error: Optional[BaseException]) -> bool:
+    """Tell whether mmkd says no: of its own, and not since the two sides differ."""
+    while isinstance(error, MMKDError) and not isinstance(error, MisfitError):
+        error = error.__cause__
+    return error is None
 
 
 def _alone(cfg: Config) -> Optional[Exception]:

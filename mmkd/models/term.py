@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmkd.construct import registered
-from mmkd.errors import ConfigError
+from mmkd.errors import ConfigError, MisfitError
 
 from .adapters import LevelAdapters, build_adapter
 from .losses.base import DistillLoss
@@ -100,7 +100,7 @@ class Term(nn.Module):
         shapes, wanted_shapes = _shapes(tensors), _shapes(wanted)
         where = f'{self.name} ({type(self.loss).__name__} on {self.pairing.describe()})'
         if self.loss.pairs_levels and len(tensors) != len(wanted):
-            raise ConfigError(
+            raise MisfitError(
                 f'{where}: the student puts out {len(tensors)} tensors and the teacher '
                 f'{len(wanted)}; choose modules with as many levels.'
             )
@@ -113,7 +113,7 @@ class Term(nn.Module):
             self.adapters.append(adapter)
             adapted.append(_shape_after(adapter, tensor))
             if self.loss.adapts and adapted[-1] != target:
-                raise ConfigError(
+                raise MisfitError(
                     f'{at}: the adapter {type(adapter).__name__} gives '
                     f'{adapted[-1]}, but the teacher {target}; choose one that ends in '
                     'the shape of the teacher.'
@@ -287,7 +287,7 @@ def _check_finite(value, inputs, where):
 
 def _check_columns(shape, wanted, where):
     if shape[1] != wanted[1]:
-        raise ConfigError(
+        raise MisfitError(
             f'{where}: the student has {shape[1]} columns and the teacher {wanted[1]}; '
             'logits and boxes are only comparable between models of the same classes.'
         )

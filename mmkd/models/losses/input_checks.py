@@ -6,7 +6,7 @@ from typing import Dict, Optional, Sequence, Tuple, Union
 import torch
 from torch import Tensor, nn
 
-from mmkd.errors import ConfigError
+from mmkd.errors import ConfigError, MisfitError
 
 from .levels import kind_of
 from .numerics import promoted
@@ -57,20 +57,20 @@ def check_shapes(
                 f'{_what_has(loss, model)}.'
             )
     if loss.pairs_levels and len(student) != len(teacher):
-        raise ConfigError(
+        raise MisfitError(
             f'{where}: got {len(student)} levels of the student and {len(teacher)} of '
             'the teacher; each of the student needs one of the teacher.'
         )
     for of_student, of_teacher in zip(student, teacher):
         if of_student[0] != of_teacher[0]:
-            raise ConfigError(
+            raise MisfitError(
                 f'{where}: got {of_student[0]} samples of the student and '
                 f'{of_teacher[0]} of the teacher (shapes {of_student} and '
                 f'{of_teacher}); choose modules that keep the batch as the first '
                 'dimension.'
             )
         if loss.adapts and of_student != of_teacher:
-            raise ConfigError(
+            raise MisfitError(
                 f'{where}: this loss compares tensors of one shape, got {of_student} '
                 f'of the student and {of_teacher} of the teacher; bring the '
                 "student's to the teacher's first, as an adapter does."

@@ -5,7 +5,7 @@ from typing import List, Optional, Sequence, Tuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd.errors import ConfigError
+from mmkd.errors import MisfitError
 
 from ..guards import predicts_classes
 from ..losses.checks import one_of
@@ -52,7 +52,7 @@ class ModulePairing(Pairing):
         """Refuse to resize what does not come level by level."""
         own, others = super().sides(student, teacher)
         if self.resize and len(own) != len(others):
-            raise ConfigError(
+            raise MisfitError(
                 f'{self.describe()}: the student puts out {len(own)} tensors and the '
                 f'teacher {len(others)}, but resize={self.resize!r} goes level by '
                 'level; name modules with as many levels, or leave resize out.'

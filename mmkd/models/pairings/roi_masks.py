@@ -5,7 +5,7 @@ from typing import List, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmkd.errors import ConfigError
+from mmkd.errors import ConfigError, MisfitError
 from mmkd.registry import PAIRINGS
 
 from ..families.mask_heads import check_masks
@@ -69,7 +69,7 @@ class RoIMasksPairing(StagesPairing):
         for agnostic, *pair in zip(self._agnostic, *sides):
             shapes = [tuple(masks.shape[2 if agnostic else 1 :]) for masks in pair]
             if shapes[0] != shapes[1]:
-                raise ConfigError(
+                raise MisfitError(
                     f'on={self.name!r}: the masks of the student are {shapes[0]} and '
                     f'those of the teacher {shapes[1]} (classes, height, width); '
                     'choose mask heads of the same classes behind RoI extractors of '
