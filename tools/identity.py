@@ -60,7 +60,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     logging.disable(logging.WARNING)  # of weights, which are meant to be random
-    cfgs = (_loaded(path, args.cfg_options) for path in _paths(args))
+    paths = args.configs or two_stage_configs()
+    cfgs = (_loaded(path, args.cfg_options) for path in paths)
     if args.configs or args.on:
         cfgs = list(cfgs)  # what is wrong with one is said before the first is tried
         _check_given(args, [cfg for _, cfg in cfgs])
@@ -84,10 +85,6 @@ def main() -> None:
             f'{wrong} of these comparisons are wrong; correct how the family runs the '
             'teacher, or what the pairing lines up, or refuse them there.'
         )
-
-
-def _paths(args):
-    return args.configs or two_stage_configs()
 
 
 def _loaded(path, options) -> Tuple[str, Config]:

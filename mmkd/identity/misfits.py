@@ -119,7 +119,7 @@ def _other_rows(aligned, trained):
     if trained is None:
         return
     if len(aligned.student) != len(trained):
-        yield f'{len(aligned.student)} levels are compared, of {len(trained)}'
+        yield f'{len(aligned.student)} of {len(trained)} levels are compared'
     for level, (own, targets, known) in enumerate(
         zip_longest(aligned.student, aligned.targets, trained)
     ):

@@ -1,6 +1,7 @@
 """A student that is its own teacher, and what to show it."""
 
 import copy
+from tempfile import TemporaryDirectory
 from typing import List, Optional, Sequence
 
 import torch
@@ -36,28 +37,23 @@ def twins(cfg: Config, on: Sequence, scale: float = 1.0) -> Distiller:
     """
     cfg = copy.deepcopy(cfg)
     cfg.model = student_of(cfg.model)
+    student = build_model(cfg)
+    with torch.no_grad():
+        for weight in student.parameters():
+            if not varies(weight):
+                weight.add_(0.1 * torch.randn_like(weight))
+            weight.mul_(scale)
     known = ('model', 'default_scope', 'data_preprocessor')
-    teacher = dict(config={key: cfg[key] for key in known if key in cfg})
+    config = {key: cfg[key] for key in known if key in cfg}
     losses = {
         f'loss_{index}': dict(type='FitNetLoss', on=each)
         for index, each in enumerate(on)
     }
-    cfg.model = dict(
-        type='mmkd.Distiller',
-        student=cfg.model,
-        teacher=copy.deepcopy(dict(teacher, allow_untrained=True)),
-        losses=losses,
-        probe_size=size_for(cfg),
-    )
-    distiller = build_model(cfg)
-    with torch.no_grad():
-        for weight in distiller.student.parameters():
-            if not varies(weight):
-                weight.add_(0.1 * torch.randn_like(weight))
-            weight.mul_(scale)
-    weights = distiller.student.state_dict()
-    distiller.teachers['teacher'].model.load_state_dict(weights)
-    return distiller
+    with TemporaryDirectory() as folder:
+        weights = f'{folder}/student.pth'
+        torch.save(student.state_dict(), weights)
+        teacher = dict(config=config, checkpoint=weights)
+        return Distiller(student, losses, teacher, probe_size=size_for(cfg))
 
 
 def offered(model: dict) -> List[str]:

@@ -10,12 +10,16 @@ from mmengine.config import Config
 from torch import nn
 
 from mmkd.configs import build_model, load_config
-from mmkd.errors import ConfigError
+from mmkd.errors import ConfigError, MisfitError
 from mmkd.identity import batch_for, misfits, offered, twins
-from mmkd.models.families import Family, family_of, roi_heads
+from mmkd.models.families import Family, family_of, roi_heads, two_stage
 from mmkd.models.families.dense import Dense
 from mmkd.models.families.two_stage import roi_extractors, rois_of
+from mmkd.models.pairings import roi_cells, roi_masks
+from mmkd.models.pairings.base import Aligned
+from mmkd.models.pairings.modules import ModulePairing
 from mmkd.models.pairings.roi import RoIPairing
+from mmkd.models.pairings.roi_masks import RoIMasksPairing
 from mmkd.models.taps import Call, Taps
 from mmkd.registry import MODELS
 from mmkd.testing import shrink, toy_classifier, toy_detector
@@ -126,6 +130,21 @@ def test_of_each_roi_head(kind):
     assert said(cfg, on) == {each: [] for each in on}
 
 
+@pytest.mark.parametrize('kind', ['mask', 'cascade'])
+def test_of_masks_and_cells(kind):
+    cfg = toy('mask')
+    if kind == 'cascade':
+        cfg = small('cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py')
+    assert not any(said(cfg, ['roi.masks', 'roi.cells']).values())
+
+
+def test_of_a_loss_of_decoded_boxes():
+    cfg = toy('faster')
+    head = cfg.model.roi_head.bbox_head
+    head.update(reg_decoded_bbox=True, loss_bbox=dict(type='GIoULoss'))
+    assert said(cfg, ['roi.boxes']) == {'roi.boxes': []}
+
+
 def test_of_pisa_as_a_teacher():
     distiller = twins(toy('faster'), BOXES)
     # It has the weights of a StandardRoIHead; its sampler needs the compiled mmcv.
@@ -157,6 +176,124 @@ def test_of_checkpointed_blocks():
     assert said(cfg, on) == {each: [] for each in on}
 
 
+def aligned(change):
+    """A fault in what every pairing returns, by the three lists of it."""
+
+    def plant(monkeypatch):
+        for kind in (ModulePairing, RoIPairing, RoIMasksPairing):
+            monkeypatch.setattr(kind, 'align', changed(kind.align))
+
+    def changed(align):
+        return lambda *args: Aligned(*change(*align(*args)[:3]))
+
+    return plant
+
+
+def sides(change, *levels):
+    """A change of both sides' rows, of some levels or of all."""
+
+    def changed(*lists):
+        return [
+            [
+                change(each) if not levels or level in levels else each
+                for level, each in enumerate(side)
+            ]
+            for side in lists
+        ]
+
+    return aligned(lambda own, others, targets: (*changed(own, others), targets))
+
+
+def half_detached(rows):
+    half = len(rows) // 2
+    return torch.cat([rows[:half], rows[half:].detach()])
+
+
+def half(rows):
+    return None if rows is None else rows[::2]
+
+
+def half_of_the_student(own, others, targets):
+    mixed = [
+        torch.cat([s[: len(s) // 2].detach(), t[len(s) // 2 :]])
+        for s, t in zip(own, others)
+    ]
+    return own, mixed, targets
+
+
+def class_0(monkeypatch):
+    first = roi_masks._of_class
+    monkeypatch.setattr(roi_masks, '_of_class', lambda m, at: first(m, at * 0))
+    monkeypatch.setattr(RoIPairing, '_of_class', lambda _, deltas, at: deltas[:, :4])
+
+
+def reversed_rois(monkeypatch):
+    rois_of = two_stage.rois_of
+    back = lambda *args: [rois.flip(0) for rois in rois_of(*args)]  # noqa: E731
+    monkeypatch.setattr(two_stage, 'rois_of', back)
+
+
+ROIS = ['roi.logits', 'roi.boxes', 'roi.masks']
+#: Detector, fault, and by what is compared which words it is seen by; '' for none.
+FAULTS = {
+    'no fault': ('mask', lambda _: None, dict.fromkeys(['neck', *ROIS], '')),
+    'half of the rows are detached': (
+        'mask',
+        sides(half_detached),
+        dict.fromkeys(['neck', *ROIS], 'rows without a gradient'),
+    ),
+    'a level is detached': (
+        'cascade',
+        sides(torch.detach, 1),
+        {'roi.logits': 'level 1: no gradient'},
+    ),
+    'targets are reversed': (
+        'mask',
+        aligned(lambda own, others, at: (own, others, [t.flip(0) for t in at])),
+        dict.fromkeys(['roi.logits', 'roi.masks'], 'other labels'),
+    ),
+    'half of the rows are dropped': (
+        'mask',
+        aligned(
+            lambda *lists: [
+                [e if e is None else e[::2] for e in each] for each in lists
+            ]
+        ),
+        dict.fromkeys(ROIS, 'rows are compared, .* trains on'),
+    ),
+    'rows are reversed': (
+        'mask',
+        sides(lambda rows: rows.flip(0)),
+        dict.fromkeys(ROIS, 'other rows are compared'),
+    ),
+    'always class 0': (
+        'mask',
+        class_0,
+        dict.fromkeys(['roi.boxes', 'roi.masks'], 'other rows are compared'),
+    ),
+    'the first level alone': (
+        'cascade',
+        aligned(lambda *lists: [each[:1] for each in lists]),
+        {'neck': '1 of 5 levels', 'roi.logits': '1 of 3 levels'},
+    ),
+    'the student is its own teacher': (
+        'mask',
+        aligned(lambda own, _, targets: (own, [e.detach() for e in own], targets)),
+        dict.fromkeys(['neck', *ROIS], '100% .* not of its weights'),
+    ),
+    "half of the answers are the student's": (
+        'mask',
+        aligned(half_of_the_student),
+        dict.fromkeys(['neck', *ROIS], '[45][0-9]% .* not of its weights'),
+    ),
+    'RoIs are in another order': (
+        'mask',
+        reversed_rois,
+        {'neck': '', 'roi.logits': 'the teacher is off', 'roi.boxes': 'is off'},
+    ),
+}
+
+
 class TestItSees:
     """What it is there for: faults that were, and faults that could be."""
 
@@ -171,29 +308,25 @@ class TestItSees:
         monkeypatch.setattr(Dense, 'early', Family.early)
         assert 'is off by' in said(small(FCOS), ['bbox_head'])['bbox_head'][0]
 
-    @pytest.mark.parametrize(
-        'change, words',
-        [
-            (lambda own: own[:-1], '63 rows are compared, .* trains on 64'),
-            (lambda own: own.flip(0), 'other rows are compared'),
-            (lambda own: own.detach(), 'no gradient'),
-        ],
-    )
-    def test_rows_that_are_not_those_of_the_training(self, monkeypatch, change, words):
-        align = RoIPairing.align
+    @pytest.mark.parametrize('fault', FAULTS)
+    def test_what_is_planted(self, monkeypatch, fault):
+        kind, change, expected = FAULTS[fault]
+        change(monkeypatch)
+        found = said(toy(kind), list(expected))
+        for each, words in expected.items():
+            text = '; '.join(found[each])
+            assert re.search(words, text) if words else not text, (each, text)
 
-        def changed(pairing, *args):
-            aligned = align(pairing, *args)
-            student, teacher = (list(map(change, side)) for side in aligned[:2])
-            # One level as it is: of none with a gradient the Distiller says so itself.
-            return aligned._replace(
-                student=[*student[:1], *aligned.student[1:]],
-                teacher=[*teacher[:1], *aligned.teacher[1:]],
-            )
+    def test_a_level_that_the_teacher_lacks(self, monkeypatch):
+        aligned(lambda own, others, at: (own, others[:-1], at))(monkeypatch)
+        with pytest.raises(MisfitError, match='5 levels of the student and 4'):
+            said(toy('faster'), ['neck'])
 
-        monkeypatch.setattr(RoIPairing, 'align', changed)
-        (found,) = said(toy('cascade'), ['roi.logits']).values()
-        assert any(re.search(words, sentence) for sentence in found), found
+    def test_cells_without_a_gradient(self, monkeypatch):
+        cut = roi_cells._cut
+        monkeypatch.setattr(roi_cells, '_cut', lambda maps, m: cut(maps.detach(), m))
+        (found,) = said(toy('faster'), ['roi.cells']).values()
+        assert found == ['level 0: cells without a gradient']
 
 
 class TestRefused:
