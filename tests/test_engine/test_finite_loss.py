@@ -239,7 +239,7 @@ def spoil(module):
             '^loss_kd is not finite: both sides are',
         ),
         (
-            dict(type='CTKDLoss', weight=dict(stop=0, unit='iter')),
+            dict(type='CTKDLoss', weight=0),
             'distill',
             '^loss_kd is not finite; lower',
         ),

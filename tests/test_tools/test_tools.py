@@ -180,7 +180,7 @@ def test_errors_are_one_line_and_the_same_before_training(data, refusal):
     line = printed.strip().splitlines()[-1]
     assert line.startswith(
         "error: loss_luminet: on='roi.logit' is no pairing (logits, cells.logits, "
-        'roi.logits, roi.boxes, roi.cells)'
+        'roi.logits, roi.boxes, roi.cells, roi.masks)'
     )
     assert 'Traceback' not in printed
     assert refusal('inspect_distill', LUMINET, *more) == line
