@@ -116,9 +116,17 @@ _BY_NAME = {
 
 
 def _calls(taps, loss):
-    """Arguments of the calls that train; a sampler may ask without gradient."""
+    """Arguments of the calls that train; a sampler may ask without gradient.
+
+    Of calls about the same rows, as PISA makes for a loss beside, there is the first.
+    """
     try:
         calls = taps[loss].calls
     except KeyError:  # no module, as some heads have none
         return []
-    return [call.args for call in calls if call.args[0].requires_grad]
+    kept = []
+    for call in calls:
+        known = any(torch.equal(call.args[0], other[0]) for other in kept)
+        if call.args[0].requires_grad and not known:
+            kept.append(call.args)
+    return kept

@@ -101,6 +101,10 @@ ROI_HEADS = {
         lambda: small('crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman.py'),
         ['neck', HEAD],
     ),
+    'PISARoIHead': (
+        lambda: small('pisa/faster-rcnn_r50_fpn_pisa_1x_coco.py'),
+        BOXES,
+    ),
     'PointRendRoIHead': (
         lambda: small('point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py'),
         BOXES,
