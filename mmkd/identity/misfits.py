@@ -45,6 +45,7 @@ def misfits(distiller: Distiller, batch: dict) -> Dict[str, List[str]]:
     for module in student.modules():
         if isinstance(module, AT_REST) or type(module).__name__ in AT_REST_NAMES:
             module.eval()
+    alike = copy.deepcopy(distiller)  # some samplers change in a step
     compared, taps = _step(distiller, batch)
     found = {
         term.name: [
@@ -55,9 +56,9 @@ def misfits(distiller: Distiller, batch: dict) -> Dict[str, List[str]]:
         for term in distiller.terms
     }
     with torch.no_grad():
-        for weight in distiller.teachers['teacher'].model.parameters():
+        for weight in alike.teachers['teacher'].model.parameters():
             weight.mul_(1 + NUDGE * torch.randn_like(weight))
-    again, _ = _step(distiller, batch)
+    again, _ = _step(alike, batch)
     for name, aligned in compared.items():
         found[name] += _unmoved(aligned, again[name])
     return found

@@ -173,6 +173,20 @@ def test_of_other_families(kind):
     assert len(on) == 2 and said(cfg, on) == {each: [] for each in on}
 
 
+def test_of_a_sampler_that_changes_in_its_first_step():
+    cfg = toy('faster')
+    libra = dict(type='IoUBalancedNegSampler', floor_thr=-1, num_bins=3)
+    cfg.model.train_cfg.rcnn.sampler = dict(
+        type='CombinedSampler',
+        num=32,
+        pos_fraction=0.25,
+        add_gt_as_proposals=True,
+        pos_sampler=dict(type='InstanceBalancedPosSampler'),
+        neg_sampler=dict(libra, floor_fraction=0),
+    )
+    assert said(cfg, ['roi.logits']) == {'roi.logits': []}
+
+
 def test_of_checkpointed_blocks():
     cfg = toy('faster')
     cfg.model.backbone.with_cp = True
