@@ -13,15 +13,14 @@ from torch.nn.modules.dropout import _DropoutNd
 from mmkd.identity.trained import record, trained_on
 from mmkd.models import Distiller
 from mmkd.models.pairings import Aligned
-from mmkd.models.randomness import isolated_rng, seed_by
 from mmkd.models.taps import Taps
 
 #: Largest difference, of the largest value.
 TOLERANCE = 1e-5
 #: How far the weights of another teacher are off, of their own.
 NUDGE = 0.1
-#: Most of its rows that may be as they were: a few are by rounding.
-STILL = 0.1
+#: Most of its rows that may then be the student's: a few are by rounding.
+SAME = 0.1
 #: What is random in training, or hangs on the batch: classes, and names of such.
 AT_REST = _BatchNorm, _DropoutNd, nn.MultiheadAttention
 AT_REST_NAMES = 'DropPath', 'DropBlock'
@@ -45,7 +44,6 @@ def misfits(distiller: Distiller, batch: dict) -> Dict[str, List[str]]:
     for module in student.modules():
         if isinstance(module, AT_REST) or type(module).__name__ in AT_REST_NAMES:
             module.eval()
-    alike = copy.deepcopy(distiller)  # some samplers change in a step
     compared, taps = _step(distiller, batch)
     found = {
         term.name: [
@@ -56,16 +54,16 @@ def misfits(distiller: Distiller, batch: dict) -> Dict[str, List[str]]:
         for term in distiller.terms
     }
     with torch.no_grad():
-        for weight in alike.teachers['teacher'].model.parameters():
+        for weight in distiller.teachers['teacher'].model.parameters():
             weight.mul_(1 + NUDGE * torch.randn_like(weight))
-    again, _ = _step(alike, batch)
-    for name, aligned in compared.items():
-        found[name] += _unmoved(aligned, again[name])
+    # Of other RoIs, maybe: a sampler's need not be the same again.
+    for name, aligned in _step(distiller, batch)[0].items():
+        found[name] += _not_of_teacher(aligned)
     return found
 
 
 def _step(distiller, batch) -> Tuple[Dict[str, Aligned], Taps]:
-    """Run a step, whose random numbers are those of any other; what it compares."""
+    """Run a step; return what each loss compares, and what was recorded."""
     compared = {}
 
     def keep(term, args):
@@ -74,8 +72,6 @@ def _step(distiller, batch) -> Tuple[Dict[str, Aligned], Taps]:
     with ExitStack() as stack:
         taps = record(distiller.student, [term.pairing for term in distiller.terms])
         stack.enter_context(taps)
-        stack.enter_context(isolated_rng())
-        seed_by(0)
         for term in distiller.terms:
             stack.callback(term.register_forward_pre_hook(keep).remove)
         whole = distiller.data_preprocessor(copy.deepcopy(batch), True)
@@ -159,24 +155,16 @@ def _other_than(known, own, targets):
     return ''
 
 
-def _unmoved(before, after):
-    for level, pairs in enumerate(zip(*before[:2], *after[:2])):
-        own, answer, own_again, answer_again = pairs
-        if not own.numel():
-            continue
-        if own.shape != own_again.shape or not _close(own_again, own):
-            yield f"level {level}: the student's side moves with the teacher's weights"
-            continue
-        if answer.shape != answer_again.shape:
-            continue  # no twin's
+def _not_of_teacher(aligned):
+    for level, (own, answer) in enumerate(zip(aligned.student, aligned.teacher)):
+        if own.shape != answer.shape or not own.numel():
+            continue  # which was said before
+        own, answer = (side.reshape(len(own), -1) for side in (own, answer))
         # A ReLU may give zeros alone, of which nothing is told.
-        told = answer.flatten(1).any(1)
-        still = (answer == answer_again).flatten(1).all(1)[told].float().mean()
-        if still > STILL:
-            yield (
-                f"level {level}: {still:.0%} of the rows of the teacher's side are not "
-                'of its weights'
-            )
+        same = (own == answer).all(1)[own.any(1)].float().mean()
+        if same > SAME:
+            which = f"{same:.0%} of the teacher's rows"
+            yield f'level {level}: {which} are not of its weights'
 
 
 def varies(tensor: torch.Tensor) -> bool:

@@ -173,7 +173,7 @@ def test_of_other_families(kind):
     assert len(on) == 2 and said(cfg, on) == {each: [] for each in on}
 
 
-def test_of_a_sampler_that_changes_in_its_first_step():
+def test_of_a_sampler_whose_samples_are_other_ones_each_time():
     cfg = toy('faster')
     libra = dict(type='IoUBalancedNegSampler', floor_thr=-1, num_bins=3)
     cfg.model.train_cfg.rcnn.sampler = dict(
