@@ -39,7 +39,9 @@ def twins(cfg: Config, on: Sequence, scale: float = 1.0) -> Distiller:
     cfg.model = student_of(cfg.model)
     student = build_model(cfg)
     with torch.no_grad():
-        for weight in student.parameters():
+        for weight in filter(torch.numel, student.parameters()):
+            if not 1e-6 < weight.abs().max() < 1e6:  # zero, or not drawn yet
+                weight.normal_(std=0.05)
             if not varies(weight):
                 weight.add_(0.1 * torch.randn_like(weight))
             weight.mul_(scale)

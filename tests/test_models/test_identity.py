@@ -31,15 +31,15 @@ STAGES = ['neck', f'{HEAD}.1', 'roi.logits', 'roi.boxes']
 
 
 @pytest.fixture(autouse=True)
-def drawn(monkeypatch):
-    """Let no weight be what lay in memory, as stock ones are until init_weights."""
+def undrawn(monkeypatch):
+    """Let weights be what may lie in memory, as stock ones are until init_weights."""
     begin = TridentConv.__init__
 
-    def begin_drawn(module, *args, **kwargs):
+    def begin_undrawn(module, *args, **kwargs):
         begin(module, *args, **kwargs)
-        nn.init.normal_(module.weight, std=0.05)
+        nn.init.constant_(module.weight, float('nan'))
 
-    monkeypatch.setattr(TridentConv, '__init__', begin_drawn)
+    monkeypatch.setattr(TridentConv, '__init__', begin_undrawn)
 
 
 def small(path, **changes):
