@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from mmkd.errors import ConfigError, about
 
 from .taps import find_module
-from .teacher import Teacher
-from .term import choose_teacher
+from .teacher import Teacher, choose_teacher
 
 #: How many tensors that do not agree are named in the log.
 MOST = 4

@@ -163,3 +163,24 @@ class Teacher:
 def _like(tensor, other):
     """Move a tensor, and cast it if it is of floating point."""
     return tensor.to(other.device, other.dtype if tensor.is_floating_point() else None)
+
+
+def choose_teacher(name: str, wanted: Optional[str], teachers: dict) -> str:
+    """Return the name of the teacher that is asked: the only one, or that given.
+
+    Args:
+        name (str): Who asks, for the message.
+        wanted (str, optional): Its name in a config.
+        teachers (dict): The teachers by name.
+
+    Raises:
+        ConfigError: There is none of that name, or several and none is named.
+    """
+    if wanted is None and len(teachers) == 1:
+        return next(iter(teachers))
+    if not isinstance(wanted, str) or wanted not in teachers:
+        raise ConfigError(
+            f'{name}: teacher={wanted!r}, but there are {", ".join(teachers)}; name '
+            'one of them.'
+        )
+    return wanted

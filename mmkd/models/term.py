@@ -1,6 +1,5 @@
 """One entry of ``losses=dict(...)``: what is compared, how, and with what weight."""
 
-import inspect
 from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Dict, List, Optional, Sequence, Union
@@ -8,7 +7,6 @@ from typing import Dict, List, Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
-from mmkd.construct import registered
 from mmkd.errors import ConfigError, MisfitError
 
 from .adapters import LevelAdapters, build_adapter
@@ -22,10 +20,8 @@ from .pairings.single_label import check_single_label
 from .schedule import Schedule
 from .side_information import SIDE_INFORMATION
 from .taps import Taps
-from .teacher import Teacher
-
-#: What ``on=`` says of modules, and no loss takes.
-OF_MODULES = ('adapter', 'resize')
+from .teacher import Teacher, choose_teacher
+from .term_checks import check_columns, check_finite, check_place, padding_of
 
 
 class Term(nn.Module):
@@ -61,7 +57,7 @@ class Term(nn.Module):
         self.name = name
         self.teacher = choose_teacher(name, teacher, teachers)
         self.schedule = Schedule.build(weight)
-        _check_place(name, type, arguments)
+        check_place(name, type, arguments)
         self.loss = build_loss(name, type, arguments)
         source: Teacher = teachers[self.teacher]
         # Where sizes have to agree, they do not if the teacher sees another one.
@@ -108,7 +104,7 @@ class Term(nn.Module):
         for level, tensor in enumerate(tensors):
             at = f'{where}, level {level}' if len(tensors) > 1 else where
             target = wanted_shapes[level] if self.loss.pairs_levels else shapes[level]
-            at += _padding(source, shapes[level], target)
+            at += padding_of(source, shapes[level], target)
             adapter = self._make_adapter(shapes[level], target, at).to(tensor)
             self.adapters.append(adapter)
             adapted.append(_shape_after(adapter, tensor))
@@ -233,64 +229,18 @@ class Term(nn.Module):
                 'average what it computes, with .mean().'
             )
         if all(tensor.isfinite().all() for tensor in (*student, *teacher)):
-            _check_finite(value, [*leaves, *self.parameters()], where)
+            check_finite(value, [*leaves, *self.parameters()], where)
 
     def _make_adapter(self, shape, wanted, where):
         if self.pairing.of_classes and self._adapter in (None, 'auto'):
-            _check_columns(shape, wanted, where)
+            check_columns(shape, wanted, where)
         if self._adapter == 'auto' and not self.loss.adapts:
             return nn.Identity()
         return build_adapter(shape, wanted, where, self._adapter) or nn.Identity()
 
 
-def _check_place(name, kind, arguments):
-    """Refuse beside a loss's own arguments what belongs to its modules."""
-    own = inspect.signature(registered(name, kind, 'Loss'))
-    for key in [key for key in OF_MODULES if key in arguments]:
-        try:
-            own.bind_partial(**{key: arguments[key]})
-        except TypeError:
-            raise ConfigError(
-                f'{name}: {key}={arguments[key]!r} belongs to the modules that are '
-                f'compared; give on=dict(student=..., teacher=..., {key}=...).'
-            ) from None
-
-
-def _padding(source, shape, wanted):
-    """Say that maps are of other sizes where the teacher's images alone are padded."""
-    divisor = source.renormalise.divisor
-    if divisor == 1 or source.input_size is not None or shape[2:] == wanted[2:]:
-        return ''
-    return (
-        f", with the teacher's images padded to multiples of {divisor} (give both one "
-        'pad_size_divisor, if that is why)'
-    )
-
-
 def _shapes(tensors):
     return [tuple(tensor.shape) for tensor in tensors]
-
-
-def _check_finite(value, inputs, where):
-    """Refuse what would be NaN or infinite from the first step on."""
-    broken = '' if value.isfinite() else 'value'
-    if value.requires_grad and not broken:
-        gradients = torch.autograd.grad(value, inputs, allow_unused=True)
-        known = [gradient for gradient in gradients if gradient is not None]
-        broken = '' if all(g.isfinite().all() for g in known) else 'gradient'
-    if broken:
-        raise ConfigError(
-            f'{where}: the {broken} of the loss is not finite on made-up images, '
-            'though what it compares is; take other arguments, or another loss.'
-        )
-
-
-def _check_columns(shape, wanted, where):
-    if shape[1] != wanted[1]:
-        raise MisfitError(
-            f'{where}: the student has {shape[1]} columns and the teacher {wanted[1]}; '
-            'logits and boxes are only comparable between models of the same classes.'
-        )
 
 
 def _shape_after(adapter, tensor):
@@ -299,24 +249,3 @@ def _shape_after(adapter, tensor):
     shape = adapter(tensor).shape
     adapter.train()
     return tuple(shape)
-
-
-def choose_teacher(name: str, wanted: Optional[str], teachers: dict) -> str:
-    """Return the name of the teacher that is asked: the only one, or that given.
-
-    Args:
-        name (str): Who asks, for the message.
-        wanted (str, optional): Its name in a config.
-        teachers (dict): The teachers by name.
-
-    Raises:
-        ConfigError: There is none of that name, or several and none is named.
-    """
-    if wanted is None and len(teachers) == 1:
-        return next(iter(teachers))
-    if not isinstance(wanted, str) or wanted not in teachers:
-        raise ConfigError(
-            f'{name}: teacher={wanted!r}, but there are {", ".join(teachers)}; name '
-            'one of them.'
-        )
-    return wanted
